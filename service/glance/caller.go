@@ -1,0 +1,31 @@
+package glance
+
+import "context"
+
+// A Caller is who asks: what the authentication in front found out.
+type Caller struct {
+	UserID    string
+	ProjectID string
+	Roles     []string // lower case
+	// Admin may do everything. Without Keystone everybody is Admin.
+	Admin bool
+	// Anonymous has no identity: calls that need one fail with ErrForbidden.
+	Anonymous bool
+	RequestID string // req-UUID
+}
+
+type callerKey struct{}
+
+// WithCaller returns a context that carries c.
+func WithCaller(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// CallerFrom returns the caller that ctx carries; without one it returns an
+// anonymous caller, who may do nothing.
+func CallerFrom(ctx context.Context) Caller {
+	if c, ok := ctx.Value(callerKey{}).(Caller); ok {
+		return c
+	}
+	return Caller{Anonymous: true}
+}
