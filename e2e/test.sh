@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# make test: everything. What cannot run here is named in one line; with
+# CI=true that is a failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s (%ds)\n' "$1" "$SECONDS"; }
+left_out() {
+	printf '\nleft out: %s\n' "$1"
+	if [ "${CI:-}" = true ]; then
+		echo "CI=true: nothing may be left out"
+		exit 1
+	fi
+}
+
+lab=yes
+why=
+if [ "$(id -u)" != 0 ]; then
+	lab=no why="the end-to-end tests need root"
+elif ! command -v apt-get >/dev/null || ! grep -q '^VERSION_CODENAME=bookworm' /etc/os-release; then
+	lab=no why="the end-to-end tests need Debian 12"
+fi
+
+if [ $lab = yes ]; then
+	step "packages of the lab"
+	./e2e/packages.sh
+fi
+
+step "programs"
+make --no-print-directory build
+
+# The lab's images are made while the unit tests run; both have waits in them.
+if [ $lab = yes ]; then
+	go run ./e2e/cmd/lab images >bin/lab-images.log 2>&1 &
+	images=$!
+fi
+
+step "format, vet, staticcheck"
+./e2e/lint.sh
+
+step "unit tests"
+go test -race $(go list ./... | grep -v /e2e)
+
+if [ $lab = yes ]; then
+	step "images of the lab"
+	wait $images || { cat bin/lab-images.log; exit 1; }
+	step "end-to-end tests"
+	go test -count=1 -timeout 40m ./e2e/...
+	step "done"
+else
+	left_out "$why"
+fi
