@@ -70,6 +70,7 @@ type Image struct {
 
 // A Location is where an image's data is.
 type Location struct {
+	ID       int64             // number of the row in the catalog; 0 in a new one
 	URL      string            // as Glance writes it: file:///var/lib/glance/images/ID
 	Metadata map[string]string // as in image_locations.meta_data
 	Status   Status            // Active, PendingDelete or Deleted
@@ -111,7 +112,9 @@ type Catalog interface {
 	// changes only if the row still has before.Status, else ErrConflict and
 	// nothing is written; ErrNotFound if the image is gone. It sets
 	// after.UpdatedAt. After status Deleted the row and all that belongs to
-	// it count as deleted.
+	// it count as deleted. PendingDelete hides an image the same way, for Get
+	// and List alike, but the image keeps its locations, and an Update may
+	// still take it to Deleted or back to Active.
 	Update(ctx context.Context, before, after *Image) error
 
 	// Members returns the members of an image in the order they were added.
