@@ -1,6 +1,9 @@
 package glance
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The kinds of failure. Adapters translate what they meet into one of these
 // at their edge; an error that is none of them is a fault of the service.
@@ -16,3 +19,28 @@ var (
 	ErrStoreReadOnly = errors.New("store is read-only")
 	ErrUnavailable   = errors.New("unavailable")
 )
+
+// A Refusal is a failure that the caller is told about in words. The words
+// are part of the Images API: clients look for them.
+type Refusal struct {
+	Kind    error // one of the kinds above
+	Message string
+	// Remark says that Message adds to the standard sentence of its kind
+	// ("Access was denied to this resource.") instead of replacing it.
+	Remark bool
+}
+
+func (r *Refusal) Error() string { return r.Message }
+
+// Unwrap makes errors.Is see the kind.
+func (r *Refusal) Unwrap() error { return r.Kind }
+
+func refuse(kind error, format string, args ...any) error {
+	return &Refusal{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+func remark(kind error, format string, args ...any) error {
+	return &Refusal{Kind: kind, Message: fmt.Sprintf(format, args...), Remark: true}
+}
+
+func noImage(id ID) error { return refuse(ErrNotFound, "No image found with ID %s", id) }

@@ -1,0 +1,127 @@
+package glance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Delete removes an image and its data. With DelayedDelete the data is left
+// to Scrub; so is data that the store fails to remove. ErrNotFound;
+// ErrForbidden, also for a protected image; ErrInvalid in a status that
+// cannot be left this way.
+func (s *Images) Delete(ctx context.Context, id ID) error {
+	c := CallerFrom(ctx)
+	var gone *Image
+	for left := attempts; gone == nil; left-- {
+		before, err := s.Get(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			return notDeletable(id)
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.allow(c, DeleteImage, Target{Image: before}); err != nil {
+			return err
+		}
+		if before.Protected {
+			return refuse(ErrForbidden, "Image %s is protected and cannot be deleted.", id)
+		}
+		after, err := s.condemned(before)
+		if err != nil {
+			return refuse(ErrInvalid, "%s", err)
+		}
+		err = s.catalog.Update(ctx, before, after)
+		switch {
+		case err == nil:
+			gone = after
+		case errors.Is(err, ErrNotFound):
+			return notDeletable(id)
+		case !errors.Is(err, ErrConflict) || left == 0:
+			return fmt.Errorf("delete image %s: %w", id, err)
+		}
+	}
+	// From here on the image is gone for everybody; the rest is clean-up.
+	ctx = context.WithoutCancel(ctx)
+	if s.o.Cache != nil {
+		if err := s.o.Cache.Drop(ctx, id); err != nil {
+			s.o.Log.WarnContext(ctx, "cached copy of a deleted image stays behind", "image", id, "error", err)
+		}
+	}
+	if gone.Status == PendingDelete && !s.o.DelayedDelete {
+		if err := s.bury(ctx, gone); err != nil {
+			s.o.Log.WarnContext(ctx, "data of a deleted image is left to the scrubber", "image", id, "error", err)
+		}
+	}
+	s.notify(ctx, Event{Type: "image.delete", Image: gone})
+	return nil
+}
+
+func notDeletable(id ID) error {
+	return refuse(ErrNotFound, "Failed to find image %s to delete", id)
+}
+
+// condemned returns im as it is while its data waits to be removed; without
+// data it is deleted at once. Even when the data is removed right away the
+// image is pending_delete until then: a service that dies in between leaves
+// work for the scrubber and not an object that nobody knows of.
+func (s *Images) condemned(im *Image) (*Image, error) {
+	after := im.Clone()
+	now := s.now()
+	after.DeletedAt = &now
+	to := Deleted
+	for i, l := range after.Locations {
+		if l.Status == Active {
+			after.Locations[i].Status = PendingDelete
+			to = PendingDelete
+		}
+	}
+	return after, after.moveTo(to)
+}
+
+// Scrub removes the data of an image in status pending_delete and marks the
+// image deleted. Data that is not there any more is no error. ErrForbidden
+// unless the caller is an admin, ErrNotFound if there never was such an
+// image, ErrConflict if it is not in that status. Scrub may be called again
+// after a failure.
+func (s *Images) Scrub(ctx context.Context, id ID) error {
+	if !CallerFrom(ctx).Admin {
+		return remark(ErrForbidden, "Only an admin may scrub images.")
+	}
+	im, err := s.catalog.Get(ctx, id, true)
+	if err != nil {
+		return fmt.Errorf("scrub image %s: %w", id, err)
+	}
+	if im.Status != PendingDelete {
+		return refuse(ErrConflict, "Image status transition from %s to %s is not allowed", im.Status, Deleted)
+	}
+	return s.bury(ctx, im)
+}
+
+// bury removes the data of an image that is pending_delete.
+func (s *Images) bury(ctx context.Context, im *Image) error {
+	after := im.Clone()
+	var failed error
+	for i, l := range after.Locations {
+		if l.Status == Deleted {
+			continue
+		}
+		if err := s.remove(ctx, l.URL); err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		after.Locations[i].Status = Deleted
+	}
+	if failed == nil {
+		if err := after.moveTo(Deleted); err != nil {
+			return err
+		}
+	}
+	if err := s.catalog.Update(ctx, im, after); err != nil && !errors.Is(err, ErrNotFound) {
+		failed = errors.Join(failed, err)
+	}
+	if failed != nil {
+		return fmt.Errorf("remove data of image %s: %w", im.ID, failed)
+	}
+	return nil
+}

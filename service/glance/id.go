@@ -1,0 +1,28 @@
+package glance
+
+import (
+	"crypto/rand"
+	"fmt"
+	"regexp"
+)
+
+var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
+
+// ParseID returns s as an ID if it is a UUID with hyphens, in the case it was
+// written in. An ID is safe as a file name and in a URL. The error is an
+// ErrInvalid.
+func ParseID(s string) (ID, error) {
+	if !uuid.MatchString(s) {
+		return "", fmt.Errorf("image ID %q: not a UUID: %w", s, ErrInvalid)
+	}
+	return ID(s), nil
+}
+
+// NewUUID returns a random UUID in lower case.
+func NewUUID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,248 @@
+package glance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Images is what may be done with images. Every method asks the context for
+// the Caller and answers according to what that caller can see and may do:
+// an image that it cannot see does not exist (ErrNotFound), one that it can
+// see but not change is ErrForbidden. Errors that a caller should read are
+// a *Refusal. Images is safe for concurrent use.
+type Images struct {
+	catalog Catalog
+	stores  []Store // the first takes uploads
+	o       Options
+	newHash func() hash.Hash
+	blocks  sync.Pool // of *block, for uploads
+}
+
+// Options are the optional settings of New. The zero value is ready to use.
+type Options struct {
+	Now   func() time.Time // nil means time.Now
+	NewID func() ID        // nil means random
+
+	MaxSize       int64  // largest upload in bytes; 0 means 1 TiB
+	PropertyQuota int    // properties an image may have; 0 means 128, negative no limit
+	TagQuota      int    // tags, likewise
+	MemberQuota   int    // members, likewise
+	HashAlgo      string // sha256, sha384 or sha512; empty means sha512
+
+	DiskFormats      []string // nil means those of an unconfigured Glance
+	ContainerFormats []string
+
+	DefaultStore  string // scheme of the store that takes uploads; empty means the first
+	DelayedDelete bool   // Delete leaves the data to the scrubber
+
+	Cache  DataCache // nil means none
+	Notify Notifier  // nil means nobody is told
+	Policy Policy    // nil means DefaultPolicy
+
+	// Log is told of clean-up that went wrong after the caller had its answer;
+	// nil means nobody is.
+	Log *slog.Logger
+}
+
+// A Notifier is told what happened, after it happened. It must not block for
+// long and must not change the image.
+type Notifier interface {
+	Notify(ctx context.Context, e Event)
+}
+
+// An Event is something that happened to an image.
+type Event struct {
+	Type   string // image.create, image.upload, image.member.delete and so on
+	Image  *Image
+	Member *Member // for image.member.*
+	Err    error   // set when the event is about a failure
+}
+
+const defaultQuota = 128
+
+// New returns the images of a catalog whose data is in stores. It is an error
+// if there is no store, or the options name a store or a hash that is not
+// there.
+func New(catalog Catalog, stores []Store, o Options) (*Images, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = func() ID { return ID(NewUUID()) }
+	}
+	if o.MaxSize == 0 {
+		o.MaxSize = 1 << 40
+	}
+	for _, q := range []*int{&o.PropertyQuota, &o.TagQuota, &o.MemberQuota} {
+		if *q == 0 {
+			*q = defaultQuota
+		}
+	}
+	if o.HashAlgo == "" {
+		o.HashAlgo = "sha512"
+	}
+	if o.DiskFormats == nil {
+		o.DiskFormats = []string{"ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"}
+	}
+	if o.ContainerFormats == nil {
+		o.ContainerFormats = []string{"ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"}
+	}
+	if o.Policy == nil {
+		o.Policy = DefaultPolicy{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	newHash, ok := hashes[o.HashAlgo]
+	if !ok {
+		return nil, fmt.Errorf("hashing_algorithm %q: not known; one of %s", o.HashAlgo, strings.Join(slices.Sorted(maps.Keys(hashes)), ", "))
+	}
+	stores, err := defaultFirst(stores, o.DefaultStore)
+	if err != nil {
+		return nil, err
+	}
+	return &Images{catalog: catalog, stores: stores, o: o, newHash: newHash}, nil
+}
+
+func defaultFirst(stores []Store, scheme string) ([]Store, error) {
+	if len(stores) == 0 {
+		return nil, errors.New("no store to keep image data in")
+	}
+	if scheme == "" {
+		return slices.Clone(stores), nil
+	}
+	at := slices.IndexFunc(stores, func(s Store) bool { return s.Scheme() == scheme })
+	if at < 0 {
+		return nil, fmt.Errorf("default store %q: no such store", scheme)
+	}
+	ordered := []Store{stores[at]}
+	ordered = append(ordered, stores[:at]...)
+	return append(ordered, stores[at+1:]...), nil
+}
+
+// DiskFormats returns the disk formats that an image may have.
+func (s *Images) DiskFormats() []string { return slices.Clone(s.o.DiskFormats) }
+
+// ContainerFormats returns the container formats that an image may have.
+func (s *Images) ContainerFormats() []string { return slices.Clone(s.o.ContainerFormats) }
+
+// Get returns the image, if the caller can see it.
+func (s *Images) Get(ctx context.Context, id ID) (*Image, error) {
+	im, err := s.catalog.Get(ctx, id, false)
+	if errors.Is(err, ErrNotFound) {
+		return nil, noImage(id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get image %s: %w", id, err)
+	}
+	c := CallerFrom(ctx)
+	visible, err := s.visible(ctx, c, im)
+	if err != nil {
+		return nil, fmt.Errorf("get image %s: %w", id, err)
+	}
+	if !visible || im.Status == Deleted || im.Status == PendingDelete || !s.o.Policy.Allows(c, GetImage, Target{Image: im}) {
+		return nil, noImage(id)
+	}
+	return im, nil
+}
+
+// visible says whether the image exists for the caller. A member of a shared
+// image sees it whatever it answered to the offer.
+func (s *Images) visible(ctx context.Context, c Caller, im *Image) (bool, error) {
+	switch {
+	case c.Admin, im.Owner == nil, owns(c, im), im.Visibility == Public, im.Visibility == Community:
+		return true, nil
+	case im.Visibility != Shared || c.ProjectID == "":
+		return false, nil
+	}
+	members, err := s.catalog.Members(ctx, im.ID)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(members, func(m Member) bool { return m.ProjectID == c.ProjectID }), nil
+}
+
+// List returns one page of the images that the caller can see and q selects;
+// the caller's identity replaces what q says about who asks. More says that
+// the page was full and another may follow the last image of this one. A
+// marker that the caller cannot see is ErrInvalid.
+func (s *Images) List(ctx context.Context, q Query) (images []*Image, more bool, err error) {
+	c := CallerFrom(ctx)
+	if !s.o.Policy.Allows(c, GetImages, Target{}) {
+		return nil, false, denied(GetImages)
+	}
+	q.ProjectID, q.Admin = c.ProjectID, c.Admin
+	rows, err := s.catalog.List(ctx, q)
+	if errors.Is(err, ErrNotFound) && q.Marker != "" {
+		return nil, false, refuse(ErrInvalid, "No image found with ID %s", q.Marker)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("list images: %w", err)
+	}
+	images = make([]*Image, 0, len(rows))
+	for _, im := range rows {
+		if s.o.Policy.Allows(c, GetImage, Target{Image: im}) {
+			images = append(images, im)
+		}
+	}
+	return images, q.Limit > 0 && len(rows) == q.Limit && len(images) > 0, nil
+}
+
+// allow returns nil if the caller may do r with what t says. Who cannot even
+// look at the image is told that it does not exist.
+func (s *Images) allow(c Caller, r Rule, t Target) error {
+	if s.o.Policy.Allows(c, r, t) {
+		return nil
+	}
+	if c.Anonymous {
+		return remark(ErrForbidden, "Read-only access")
+	}
+	if t.Image != nil && t.Image.Status != "" && !s.o.Policy.Allows(c, GetImage, t) {
+		return &Refusal{Kind: ErrNotFound, Message: "The resource could not be found."}
+	}
+	return denied(r)
+}
+
+func denied(r Rule) error {
+	return refuse(ErrForbidden, "You are not authorized to complete %s action.", r)
+}
+
+func (s *Images) now() time.Time { return s.o.Now().UTC().Truncate(time.Second) }
+
+func (s *Images) notify(ctx context.Context, e Event) {
+	if s.o.Notify != nil {
+		s.o.Notify.Notify(ctx, e)
+	}
+}
+
+// Clone returns a copy of im that shares nothing with it.
+func (im *Image) Clone() *Image {
+	c := *im
+	c.Name, c.DiskFormat, c.ContainerFormat = clone(im.Name), clone(im.DiskFormat), clone(im.ContainerFormat)
+	c.Size, c.VirtualSize, c.Owner = clone(im.Size), clone(im.VirtualSize), clone(im.Owner)
+	c.Checksum, c.HashAlgo, c.HashValue = clone(im.Checksum), clone(im.HashAlgo), clone(im.HashValue)
+	c.DeletedAt = clone(im.DeletedAt)
+	c.Properties = maps.Clone(im.Properties)
+	c.Tags = slices.Clone(im.Tags)
+	c.Locations = slices.Clone(im.Locations)
+	for i := range c.Locations {
+		c.Locations[i].Metadata = maps.Clone(c.Locations[i].Metadata)
+	}
+	return &c
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}

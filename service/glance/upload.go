@@ -1,0 +1,165 @@
+package glance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// UploadOptions are the optional settings of Upload.
+type UploadOptions struct {
+	// Size is how much the caller says is coming; 0 means it does not say. It
+	// only serves to refuse what is too large before it is sent.
+	Size int64
+}
+
+// Upload stores what r yields as the data of a queued image, which is active
+// afterwards and has size, checksum and hash. On any failure, also when ctx
+// ends, the image is queued again and no data is left.
+//
+// ErrConflict if the image is not queued, ErrInvalid if its formats are not
+// set or r fails, ErrTooLarge past the size limit, ErrGone if the image was
+// deleted meanwhile, and what the store says.
+func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions) error {
+	c := CallerFrom(ctx)
+	before, err := s.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := s.allow(c, UploadImage, Target{Image: before}); err != nil {
+		return err
+	}
+	saving := before.Clone()
+	if err := saving.moveTo(Saving); err != nil {
+		return err
+	}
+	if o.Size > s.o.MaxSize {
+		return tooLarge()
+	}
+	if err := s.claim(ctx, before, saving); err != nil {
+		return err
+	}
+	s.notify(ctx, Event{Type: "image.prepare", Image: saving})
+	active, err := s.store(ctx, saving, r)
+	if err != nil {
+		s.release(context.WithoutCancel(ctx), saving, err)
+		return err
+	}
+	s.notify(ctx, Event{Type: "image.upload", Image: active})
+	s.notify(ctx, Event{Type: "image.activate", Image: active})
+	return nil
+}
+
+// claim moves the image from queued to saving, for one uploader only.
+func (s *Images) claim(ctx context.Context, before, saving *Image) error {
+	err := s.catalog.Update(ctx, before, saving)
+	if errors.Is(err, ErrConflict) {
+		now, err := s.Get(ctx, before.ID)
+		if err != nil {
+			return err
+		}
+		return refuse(ErrConflict, "Image status transition from %s to %s is not allowed", now.Status, Saving)
+	}
+	if errors.Is(err, ErrNotFound) {
+		return noImage(before.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("upload %s: %w", before.ID, err)
+	}
+	return nil
+}
+
+// store writes the data of an image that is saving and makes it active. After
+// an error the store has no data of it.
+func (s *Images) store(ctx context.Context, saving *Image, r io.Reader) (*Image, error) {
+	in := &source{ctx: ctx, r: r, left: s.o.MaxSize}
+	d := newDigester(in, s.newHash(), &s.blocks)
+	url, n, err := s.stores[0].Put(ctx, saving.ID, d)
+	checksum, sum := d.finish()
+	if err != nil {
+		return nil, in.explain(saving.ID, err)
+	}
+	active := saving.Clone()
+	err = active.moveTo(Active)
+	active.Size, active.Checksum = &n, &checksum
+	active.HashAlgo, active.HashValue = &s.o.HashAlgo, &sum
+	if n > 0 && active.DiskFormat != nil && *active.DiskFormat == "raw" {
+		active.VirtualSize = &n
+	}
+	active.Locations = []Location{{URL: url, Metadata: map[string]string{}, Status: Active}}
+	// The data is safe now: what the caller hangs up on is no longer lost.
+	ctx = context.WithoutCancel(ctx)
+	if err == nil {
+		err = s.catalog.Update(ctx, saving, active)
+	}
+	if err == nil {
+		return active, nil
+	}
+	if derr := s.stores[0].Delete(ctx, url); derr != nil && !errors.Is(derr, ErrNotFound) {
+		s.o.Log.ErrorContext(ctx, "data of a failed upload stays behind", "image", saving.ID, "error", derr)
+	}
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+		return nil, refuse(ErrGone, "Image %s could not be found after upload. The image may have been deleted during the upload.", saving.ID)
+	}
+	return nil, fmt.Errorf("upload %s: %w", saving.ID, err)
+}
+
+// release makes the image queued again after a failed upload.
+func (s *Images) release(ctx context.Context, saving *Image, cause error) {
+	s.notify(ctx, Event{Type: "image.upload", Image: saving, Err: cause})
+	queued := saving.Clone()
+	err := queued.moveTo(Queued)
+	if err == nil {
+		err = s.catalog.Update(ctx, saving, queued)
+	}
+	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		s.o.Log.ErrorContext(ctx, "image stays in saving after a failed upload", "image", saving.ID, "error", err)
+	}
+}
+
+func tooLarge() error { return refuse(ErrTooLarge, "The provided image is too large.") }
+
+var errTooLarge = errors.New("more than the size limit")
+
+// A source is what an upload reads: until ctx ends and not past the limit. It
+// remembers its failure, because a store may report it in its own words.
+type source struct {
+	ctx  context.Context
+	r    io.Reader
+	left int64
+	err  error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.err == nil {
+		s.err = s.ctx.Err()
+	}
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.r.Read(p)
+	s.left -= int64(n)
+	if s.left < 0 {
+		n, err = 0, errTooLarge
+	}
+	s.err = err
+	return n, err
+}
+
+// explain says why an upload ended: by what was read, or else by the store.
+func (s *source) explain(id ID, err error) error {
+	switch {
+	case s.err == errTooLarge:
+		return tooLarge()
+	case s.err != nil && s.err != io.EOF:
+		return refuse(ErrInvalid, "Client disconnected before sending all data to backend")
+	case errors.Is(err, ErrStoreFull):
+		return refuse(ErrStoreFull, "Image storage media is full: There is not enough disk space on the image storage media.")
+	case errors.Is(err, ErrStoreReadOnly):
+		return refuse(ErrStoreReadOnly, "Insufficient permissions on image storage media: Permission to write image storage media denied.")
+	case errors.Is(err, ErrExists):
+		return refuse(ErrConflict, "Unable to upload duplicate image data for image %s", id)
+	}
+	return fmt.Errorf("upload %s: %w", id, err)
+}
