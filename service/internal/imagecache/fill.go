@@ -1,0 +1,346 @@
+package imagecache
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"glancectl/service/glance"
+)
+
+const (
+	// A fill buffers at most bufferSize * buffers bytes.
+	bufferSize = 256 << 10
+	buffers    = 8
+
+	// A download waits this long for the cache's disk, and a twentieth of its
+	// own time; then it goes on alone.
+	patience      = 200 * time.Millisecond
+	patienceShare = 20
+
+	// An incomplete file that has not grown for so long belongs to nobody.
+	aliveTime = time.Minute
+)
+
+var (
+	errTaken   = fmt.Errorf("somebody else is caching the image: %w", glance.ErrConflict)
+	errTooBig  = fmt.Errorf("image is larger than the cache: %w", glance.ErrTooLarge)
+	errCut     = errors.New("download ended early")
+	errDropped = errors.New("image was dropped from the cache")
+	errSlow    = errors.New("disk is slower than the download")
+	errWrong   = errors.New("data is not the image's: wrong length or checksum")
+)
+
+// A fill writes data to an incomplete entry, behind a few buffers and in a
+// goroutine of its own, so that a slow disk does not hold up the download.
+type fill struct {
+	c *Cache
+	e identity
+	f *os.File
+
+	// Of the download: write and end.
+	cur     []byte
+	waited  time.Duration
+	began   time.Time
+	patient bool // waits for the disk as long as it takes
+
+	free chan []byte // buffers to be filled; nil ones are not allocated yet
+	full chan []byte // buffers to be written; closed by end
+	dead chan struct{}
+	slow bool // the disk could not follow; read after full is closed
+
+	// Of the writer.
+	sum    hash.Hash
+	hashed int64 // bytes from the beginning that are in sum
+	size   int64
+	result chan error // gets one value when all is done
+}
+
+// begin starts to fill the cache with e's data. The caller feeds it with
+// write and must call end.
+func (c *Cache) begin(e identity, patient bool) (*fill, error) {
+	if c.o.MaxSize > 0 && e.size > c.o.MaxSize {
+		return nil, errTooBig
+	}
+	if !c.claim(e.id) {
+		return nil, errTaken
+	}
+	f, err := c.createIncomplete(e.id)
+	if err != nil {
+		c.release(e.id)
+		return nil, err
+	}
+	w := &fill{
+		c: c, e: e, f: f, began: time.Now(), patient: patient,
+		free: make(chan []byte, buffers), full: make(chan []byte, buffers), dead: make(chan struct{}),
+		sum: md5.New(), result: make(chan error, 1),
+	}
+	for range buffers {
+		w.free <- nil
+	}
+	c.underway.Go(w.run)
+	return w, nil
+}
+
+// claim makes sure that this process fills the cache with an image only once
+// at a time.
+func (c *Cache) claim(id glance.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.filling[id] {
+		return false
+	}
+	c.filling[id] = true
+	return true
+}
+
+func (c *Cache) release(id glance.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.filling, id)
+}
+
+// createIncomplete creates the file of a fill, unless another process is
+// filling the cache with the image. Two that begin at the same moment both do
+// it and one entry replaces the other: that costs some disk time, a lock
+// would cost more.
+func (c *Cache) createIncomplete(id glance.ID) (*os.File, error) {
+	others, err := c.incomplete(id)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range others {
+		if info, err := o.Info(); err == nil && time.Since(info.ModTime()) < aliveTime {
+			return nil, errTaken
+		}
+	}
+	f, err := os.CreateTemp(filepath.Join(c.dir, incompleteDir), string(id)+".*")
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o640); err != nil {
+		return nil, errors.Join(err, f.Close(), remove(f.Name()))
+	}
+	return f, nil
+}
+
+// incomplete returns the incomplete entries of an image.
+func (c *Cache) incomplete(id glance.ID) ([]fs.DirEntry, error) {
+	all, err := os.ReadDir(filepath.Join(c.dir, incompleteDir))
+	if err != nil {
+		return nil, err
+	}
+	var found []fs.DirEntry
+	for _, f := range all {
+		if strings.HasPrefix(f.Name(), string(id)+".") {
+			found = append(found, f)
+		}
+	}
+	return found, nil
+}
+
+// write takes a copy of p. It returns false when the fill has failed and wants
+// no more.
+func (w *fill) write(p []byte) bool {
+	for len(p) > 0 {
+		if w.cur == nil && !w.nextBuffer() {
+			return false
+		}
+		n := copy(w.cur[len(w.cur):cap(w.cur)], p)
+		w.cur = w.cur[:len(w.cur)+n]
+		p = p[n:]
+		if len(w.cur) == cap(w.cur) {
+			w.full <- w.cur // never blocks: there are no more buffers than places
+			w.cur = nil
+		}
+	}
+	return true
+}
+
+// nextBuffer makes w.cur an empty buffer. It returns false when the disk has
+// failed or has used up the patience.
+func (w *fill) nextBuffer() bool {
+	var b []byte
+	select {
+	case <-w.dead:
+		return false
+	case b = <-w.free:
+	default:
+		asked := time.Now()
+		var timeout <-chan time.Time
+		if !w.patient {
+			timer := time.NewTimer(patience + asked.Sub(w.began)/patienceShare - w.waited)
+			defer timer.Stop()
+			timeout = timer.C
+		}
+		select {
+		case <-w.dead:
+			return false
+		case <-timeout:
+			w.slow = true
+			return false
+		case b = <-w.free:
+		}
+		w.waited += time.Since(asked)
+	}
+	if b == nil {
+		b = make([]byte, 0, bufferSize)
+	}
+	w.cur = b[:0]
+	return true
+}
+
+// end says that no more data comes. What becomes of the entry is decided
+// behind the caller's back.
+func (w *fill) end() {
+	if len(w.cur) > 0 {
+		w.full <- w.cur
+	}
+	close(w.full)
+}
+
+// run writes what comes, and makes it an entry if it is all of the image.
+func (w *fill) run() {
+	defer w.c.release(w.e.id)
+	err := w.writeAll()
+	if err == nil {
+		err = w.finish()
+	}
+	w.f.Close()
+	if err != nil {
+		if err := remove(w.f.Name()); err != nil {
+			w.c.o.Log.Warn("cannot clean the image cache", slog.Any("error", err))
+		}
+		w.c.logFill(context.Background(), w.e.id, err)
+	}
+	w.result <- err
+}
+
+func (c *Cache) logFill(ctx context.Context, id glance.ID, err error) {
+	level := slog.LevelWarn
+	for _, usual := range []error{errTaken, errTooBig, errCut, errDropped} {
+		if errors.Is(err, usual) {
+			level = slog.LevelDebug
+		}
+	}
+	c.o.Log.Log(ctx, level, "image is not cached", slog.String("image", string(id)), slog.Any("error", err))
+}
+
+// writeAll writes every buffer until end. It hashes them on the way as long as
+// it keeps up with the download; the rest is hashed by finish.
+func (w *fill) writeAll() error {
+	for b := range w.full {
+		if w.size+int64(len(b)) > w.e.size {
+			close(w.dead)
+			return errWrong
+		}
+		if _, err := w.f.Write(b); err != nil {
+			close(w.dead)
+			return err
+		}
+		if w.hashed == w.size && len(w.full) <= buffers/2 {
+			w.sum.Write(b)
+			w.hashed += int64(len(b))
+		}
+		w.size += int64(len(b))
+		w.free <- b
+	}
+	switch {
+	case w.slow:
+		return errSlow
+	case w.size < w.e.size:
+		return errCut
+	}
+	return nil
+}
+
+// finish verifies the data and makes it the entry of its image.
+func (w *fill) finish() error {
+	if _, err := io.Copy(w.sum, io.NewSectionReader(w.f, w.hashed, w.size-w.hashed)); err != nil {
+		return err
+	}
+	if hex.EncodeToString(w.sum.Sum(nil)) != w.e.checksum {
+		return errors.Join(errWrong, w.c.invalidate(w.f.Name(), w.e.id))
+	}
+	// The entry will be believed without reading it again.
+	if err := w.f.Sync(); err != nil {
+		return err
+	}
+	return w.c.publish(w.f.Name(), w.e)
+}
+
+// publish makes the verified file name the entry e. The old entry goes first:
+// at no moment is there data beside the state of other data.
+func (c *Cache) publish(name string, e identity) error {
+	if err := remove(c.data(e.id)); err != nil {
+		return err
+	}
+	if err := c.newState(e); err != nil {
+		return err
+	}
+	err := os.Rename(name, c.data(e.id))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errDropped
+	}
+	if err != nil {
+		return errors.Join(err, remove(c.state(e.id)))
+	}
+	return c.Unqueue(e.id)
+}
+
+// Fill gets the whole data of im by fetch and returns when it is in the cache.
+// It waits for a slow disk as long as ctx lasts. ErrConflict means that somebody
+// else is caching the image at the moment, ErrTooLarge that it is larger than
+// the cache, ErrInvalid that it has no size or checksum to verify it by.
+func (c *Cache) Fill(ctx context.Context, im *glance.Image, fetch func() (io.ReadCloser, error)) error {
+	e, ok := identityOf(im)
+	if !ok {
+		return fmt.Errorf("cache %s: no size or checksum: %w", im.ID, glance.ErrInvalid)
+	}
+	if c.Has(im) {
+		return c.Unqueue(im.ID)
+	}
+	w, err := c.begin(e, true)
+	if err != nil {
+		return fmt.Errorf("cache %s: %w", im.ID, err)
+	}
+	fetchErr := w.copyFrom(ctx, fetch)
+	w.end()
+	err = <-w.result
+	if fetchErr != nil {
+		err = fetchErr // the cause of the other
+	}
+	if err != nil {
+		return fmt.Errorf("cache %s: %w", im.ID, err)
+	}
+	return nil
+}
+
+// copyFrom feeds the fill with what fetch gives.
+func (w *fill) copyFrom(ctx context.Context, fetch func() (io.ReadCloser, error)) error {
+	src, err := fetch()
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	buf := make([]byte, bufferSize)
+	for {
+		n, err := src.Read(buf)
+		if !w.write(buf[:n]) || err == io.EOF {
+			return nil // the writer knows what is wrong, if anything is
+		}
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+	}
+}
