@@ -8,13 +8,12 @@ import (
 // Constants of the rendered files: what nobody had a reason to change, and a
 // config block can.
 const (
-	backlog           = 4096
-	listMaximum       = 1000 // images in one answer, at most
-	listDefault       = 25   // images in one answer, unless asked
-	scrubberWakeup    = 5 * time.Minute
-	swiftReference    = "ref1"
-	tokenValidation   = "password"
-	registryAPIServer = "glance-registry"
+	backlog         = 4096
+	listMaximum     = 1000 // images in one answer, at most
+	listDefault     = 25   // images in one answer, unless asked
+	scrubberWakeup  = 5 * time.Minute
+	swiftReference  = "ref1"
+	tokenValidation = "password"
 )
 
 // API is what glance-api.conf says.
@@ -180,7 +179,7 @@ func GlanceManage(m Manage) ([]byte, error) {
 
 // GlanceSwift returns glance-swift.conf, the one file with the credentials
 // of the Swift account; the others refer to it.
-func GlanceSwift(s Swift, config []Section) ([]byte, error) {
+func GlanceSwift(s Swift) ([]byte, error) {
 	var c conf
 	r := c.section(swiftReference)
 	r.set("auth_version", swiftAuthVersion(s.AuthAddress))
@@ -191,7 +190,7 @@ func GlanceSwift(s Swift, config []Section) ([]byte, error) {
 		r.set("user_domain_id", "default")
 		r.set("project_domain_id", "default")
 	}
-	return c.bytes(config)
+	return c.bytes(nil)
 }
 
 // swiftAuthVersion reads the version of the authentication protocol off the

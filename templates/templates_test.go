@@ -123,7 +123,7 @@ func TestGolden(t *testing.T) {
 		"glance-reaper.conf":        must(GlanceReaper(sampleTools("reaper"))),
 		"glance-scrubber.conf":      must(GlanceScrubber(sampleScrubber())),
 		"glance-manage.conf":        must(GlanceManage(Manage{Log: Log{Verbose: true}, Database: sampleDatabase})),
-		"glance-swift.conf":         must(GlanceSwift(sampleSwift, nil)),
+		"glance-swift.conf":         must(GlanceSwift(sampleSwift)),
 		"glance-api-paste.ini":      GlanceAPIPaste(Paste{DisableFile: "/etc/glance/healthcheck_disable"}),
 		"glance-registry-paste.ini": GlanceRegistryPaste(Paste{DisableFile: "/etc/glance/healthcheck_disable"}),
 		"glance-api.service":        Service(sampleUnit()),
@@ -337,7 +337,7 @@ func TestSwiftAuthVersion(t *testing.T) {
 	}
 	s := sampleSwift
 	s.AuthAddress = "http://auth:5000/v3"
-	text, err := GlanceSwift(s, nil)
+	text, err := GlanceSwift(s)
 	if got := get(parse(t, text, err), "ref1", "user_domain_id"); got != "default" {
 		t.Errorf("user_domain_id for Keystone = %s; want default", got)
 	}
