@@ -1,0 +1,147 @@
+// Package sqlcatalog keeps the metadata of images in SQL: a [glance.Catalog]
+// in the tables of OpenStack Glance, on SQLite or on MariaDB and MySQL.
+//
+// The service opens one per process; glance-manage uses [Catalog.Sync] and
+// [Catalog.Version] as well. The tables, their columns and what stands in them
+// are Glance's, so that the Python service and this one can take turns on one
+// database or run on it side by side. The package knows nothing of HTTP, of
+// who may do what, or of where the data of images is.
+package sqlcatalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"glancectl/service/glance"
+)
+
+// Options are the optional settings of Open. The zero value is ready to use.
+type Options struct {
+	// IdleTimeout is how old a connection to a database server may get before
+	// a new one replaces it: connection_recycle_time. 0 means an hour.
+	IdleTimeout time.Duration
+	// MaxOpen bounds the connections in use at once; 0 means 20.
+	MaxOpen int
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// A Catalog is a glance.Catalog in an SQL database. Its methods may be called
+// from several goroutines at once, and other processes may use the same
+// database meanwhile.
+type Catalog struct {
+	target  target
+	readers *sql.DB
+	writers *sql.DB // the same as readers unless the database has one writer at a time
+	now     func() time.Time
+}
+
+// The suite in catalogtest holds Catalog to the interface's comments.
+var _ glance.Catalog = (*Catalog)(nil)
+
+// Open returns the catalog at a URL as SQLAlchemy writes it:
+// mysql+pymysql://USER:PASSWORD@HOST:PORT/DATABASE?charset=utf8 or
+// sqlite:////absolute/path. It connects to nothing yet, so that a service can
+// start before its database; Check says whether the database can be used. No
+// error of Open or of the Catalog shows the password.
+func Open(url string, o Options) (*Catalog, error) {
+	t, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	c := &Catalog{target: t, now: o.Now}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if o.MaxOpen == 0 {
+		o.MaxOpen = 20
+	}
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = time.Hour
+	}
+	if err := t.open(c, o); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close closes the connections. Calls that still run fail.
+func (c *Catalog) Close() error {
+	err := c.readers.Close()
+	if c.writers == c.readers {
+		return err
+	}
+	if werr := c.writers.Close(); err == nil {
+		err = werr
+	}
+	return err
+}
+
+// time returns the current time as the catalog keeps it.
+func (c *Catalog) time() time.Time { return c.now().UTC().Truncate(time.Second) }
+
+// read runs f on one consistent state of the database.
+func (c *Catalog) read(ctx context.Context, f func(tx *sql.Tx) error) error {
+	return c.retry(ctx, func() error {
+		tx, err := c.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		if err := f(tx); err != nil {
+			return err
+		}
+		return tx.Commit()
+	})
+}
+
+// write runs f and commits what it did, unless it fails. When the database
+// gives up on the transaction to let another one through, f runs again: it
+// must have no effect but those on tx.
+func (c *Catalog) write(ctx context.Context, f func(tx *sql.Tx) error) error {
+	return c.retry(ctx, func() error {
+		tx, err := c.writers.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		if err := f(tx); err != nil {
+			return err
+		}
+		return tx.Commit()
+	})
+}
+
+// attempts is how often a transaction that meets others is tried. Twenty
+// writers on one row need about as many turns in the worst case.
+const attempts = 25
+
+// retry calls f until it does not fail for want of a lock, and returns its
+// error in the terms of package glance.
+func (c *Catalog) retry(ctx context.Context, f func() error) error {
+	for try := 1; ; try++ {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !c.target.dialect.again(err) {
+			return c.target.dialect.translate(err)
+		}
+		if try == attempts {
+			return fmt.Errorf("%w: database is busy: %v", glance.ErrUnavailable, err)
+		}
+		// The pause grows and is uneven, so that two that met do not meet again.
+		pause := time.Duration(try) * time.Duration(1+rand.IntN(10)) * time.Millisecond
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}

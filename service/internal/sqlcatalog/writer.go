@@ -1,0 +1,245 @@
+package sqlcatalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"glancectl/service/glance"
+)
+
+// A writer changes what belongs to one image. Whoever makes one holds the
+// image's row, so nobody else changes the same belongings meanwhile.
+type writer struct {
+	dialect dialect
+	tx      *sql.Tx
+	id      glance.ID
+	now     time.Time
+}
+
+// setProperties makes what differs between before and after so in the table.
+func (w writer) setProperties(ctx context.Context, before, after map[string]string) error {
+	// Removals come first: to MySQL, "Arch" and "arch" are one name, and a
+	// change of case frees the row for the new name.
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, keep := after[name]; keep {
+			continue
+		}
+		_, err := w.tx.ExecContext(ctx, `UPDATE image_properties SET deleted = ?, deleted_at = ?, updated_at = ?
+			WHERE image_id = ? AND name = ? AND `+w.dialect.same("name")+` AND deleted = ?`,
+			true, w.dialect.time(w.now), w.dialect.time(w.now), w.id, name, name, false)
+		if err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		value, had := before[name]
+		if had && value == after[name] {
+			continue
+		}
+		if err := w.setProperty(ctx, name, after[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setProperty adds or changes one property. The table has one row for a name,
+// which a property that was removed has left there.
+func (w writer) setProperty(ctx context.Context, name, value string) error {
+	_, err := w.tx.ExecContext(ctx, `INSERT INTO image_properties (image_id, name, value, created_at, updated_at, deleted)
+		VALUES (?, ?, ?, ?, ?, ?)`, w.id, name, value, w.dialect.time(w.now), w.dialect.time(w.now), false)
+	if !duplicate(err) {
+		return err
+	}
+	// The row may be a live one of this very name, or a removed one of any
+	// name that the database takes for the same.
+	n, err := affected(w.tx.ExecContext(ctx, `UPDATE image_properties SET name = ?, value = ?, updated_at = ?, deleted = ?, deleted_at = NULL
+		WHERE image_id = ? AND name = ? AND (deleted = ? OR `+w.dialect.same("name")+`)`,
+		name, value, w.dialect.time(w.now), false, w.id, name, true, name))
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: property %q: the image has one that differs only in case or accents", glance.ErrInvalid, name)
+	}
+	return err
+}
+
+// setTags makes what differs between before and after so in the table.
+func (w writer) setTags(ctx context.Context, before, after []string) error {
+	for _, tag := range before {
+		if slices.Contains(after, tag) {
+			continue
+		}
+		_, err := w.tx.ExecContext(ctx, `UPDATE image_tags SET deleted = ?, deleted_at = ?, updated_at = ?
+			WHERE image_id = ? AND value = ? AND `+w.dialect.same("value")+` AND deleted = ?`,
+			true, w.dialect.time(w.now), w.dialect.time(w.now), w.id, tag, tag, false)
+		if err != nil {
+			return err
+		}
+	}
+	for i, tag := range after {
+		if slices.Contains(before, tag) || slices.Contains(after[:i], tag) {
+			continue
+		}
+		// The table would take a tag twice, of two updates that both add it;
+		// fill shows it once, and a removal takes both away.
+		_, err := w.tx.ExecContext(ctx, `INSERT INTO image_tags (image_id, value, created_at, updated_at, deleted)
+			VALUES (?, ?, ?, ?, ?)`, w.id, tag, w.dialect.time(w.now), w.dialect.time(w.now), false)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A locationRow is a row of image_locations.
+type locationRow struct {
+	row          int64
+	url          string
+	meta, status string
+	used         bool
+}
+
+// setLocations makes the rows those of im, an image that before had the
+// locations given. A location that another update added meanwhile stays.
+func (w writer) setLocations(ctx context.Context, before []glance.Location, im *glance.Image) error {
+	if len(before) == 0 && len(im.Locations) == 0 {
+		return nil
+	}
+	rows, err := w.locations(ctx, gone(im.Status))
+	if err != nil {
+		return err
+	}
+	// The order of locations is that of their rows. A kept row must come after
+	// all that were kept before it, and after a new row nothing can be kept.
+	last, inserted := int64(0), false
+	for _, l := range im.Locations {
+		meta, err := encodeMeta(l.Metadata)
+		if err != nil {
+			return err
+		}
+		want := locationRow{url: l.URL, meta: meta, status: string(locationStatus(im.Status, l.Status))}
+		i := slices.IndexFunc(rows, func(r locationRow) bool {
+			return !r.used && r.url == l.URL && (r.row > last && !inserted || gone(im.Status))
+		})
+		if i < 0 {
+			inserted = true
+			if err := w.insertLocation(ctx, want); err != nil {
+				return err
+			}
+			continue
+		}
+		rows[i].used, last = true, rows[i].row
+		want.row = rows[i].row
+		if err := w.updateLocation(ctx, rows[i], want); err != nil {
+			return err
+		}
+	}
+	for _, r := range rows {
+		known := slices.ContainsFunc(before, func(l glance.Location) bool { return l.URL == r.url })
+		if r.used || !known || r.status == string(glance.Deleted) {
+			continue
+		}
+		want := r
+		want.status = string(glance.Deleted)
+		if err := w.updateLocation(ctx, r, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// locationStatus is the status of a location of an image: with the image, what
+// it has goes.
+func locationStatus(image, location glance.Status) glance.Status {
+	switch {
+	case image == glance.Deleted:
+		return glance.Deleted
+	case image == glance.PendingDelete && location != glance.Deleted:
+		return glance.PendingDelete
+	case location == "":
+		return glance.Active
+	}
+	return location
+}
+
+// locations returns the rows of the image in their order; the deleted ones
+// only when asked for.
+func (w writer) locations(ctx context.Context, deleted bool) ([]locationRow, error) {
+	rows, err := w.tx.QueryContext(ctx, `SELECT id, value, meta_data, status FROM image_locations
+		WHERE image_id = ? AND (+deleted = ? OR ?) ORDER BY id`, w.id, false, deleted)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []locationRow
+	for rows.Next() {
+		var r locationRow
+		var meta sql.NullString
+		if err := rows.Scan(&r.row, &r.url, &meta, &r.status); err != nil {
+			return nil, err
+		}
+		r.meta = meta.String
+		list = append(list, r)
+	}
+	return list, rows.Err()
+}
+
+func (w writer) insertLocation(ctx context.Context, r locationRow) error {
+	deleted, at := w.end(r.status)
+	_, err := w.tx.ExecContext(ctx, `INSERT INTO image_locations (image_id, value, meta_data, status, created_at, updated_at, deleted, deleted_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, w.id, r.url, r.meta, r.status, w.dialect.time(w.now), w.dialect.time(w.now), deleted, at)
+	return err
+}
+
+func (w writer) updateLocation(ctx context.Context, was, r locationRow) error {
+	if was.status == r.status && was.meta == r.meta {
+		return nil
+	}
+	deleted, at := w.end(r.status)
+	_, err := w.tx.ExecContext(ctx, `UPDATE image_locations SET meta_data = ?, status = ?, updated_at = ?, deleted = ?, deleted_at = ?
+		WHERE id = ?`, r.meta, r.status, w.dialect.time(w.now), deleted, at, r.row)
+	return err
+}
+
+// end returns what stands in deleted and deleted_at of a location.
+func (w writer) end(status string) (deleted bool, at any) {
+	if status == string(glance.Active) {
+		return false, nil
+	}
+	return true, w.dialect.time(w.now)
+}
+
+// endAll marks the properties, tags and members of the image as deleted.
+func (w writer) endAll(ctx context.Context) error {
+	for _, table := range []string{"image_properties", "image_tags", "image_members"} {
+		_, err := w.tx.ExecContext(ctx, `UPDATE `+table+` SET deleted = ?, deleted_at = ?, updated_at = ? WHERE image_id = ? AND +deleted = ?`,
+			true, w.dialect.time(w.now), w.dialect.time(w.now), w.id, false)
+		if err != nil && !duplicate(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// restoreAll takes back what endAll did at the given time.
+func (w writer) restoreAll(ctx context.Context, ended time.Time) error {
+	for _, table := range []string{"image_properties", "image_tags", "image_members"} {
+		_, err := w.tx.ExecContext(ctx, `UPDATE `+table+` SET deleted = ?, deleted_at = NULL, updated_at = ?
+			WHERE image_id = ? AND deleted_at = ?`, false, w.dialect.time(w.now), w.id, w.dialect.time(ended))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// affected returns the number of rows that a statement found.
+func affected(r sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
