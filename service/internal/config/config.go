@@ -1,0 +1,248 @@
+// Package config turns oslo.config files into typed settings.
+//
+// The assembly in package service loads one Settings for the program that it
+// starts and hands its parts to the adapters. Everything a file can get wrong
+// is found here, before anything is opened, and reported with file and line;
+// the adapters are given values that need no second check. The package knows
+// which options there are, what they were called in older releases and what
+// they may hold, and nothing about what is done with them.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"glancectl/service/oslo"
+)
+
+// A Program is one of the programs of the image service.
+type Program string
+
+// The programs. Each is called glance- and this.
+const (
+	API        Program = "api"
+	Registry   Program = "registry"
+	Manage     Program = "manage"
+	Scrubber   Program = "scrubber"
+	Reaper     Program = "cache-reaper"
+	Pruner     Program = "cache-pruner"
+	Prefetcher Program = "cache-prefetcher"
+)
+
+// A Source is where settings come from.
+type Source struct {
+	Files []string // later ones win
+	Dirs  []string // their *.conf win over Files
+	Debug bool     // as if the files said debug = true
+}
+
+// Settings are what the files say, with defaults filled in.
+type Settings struct {
+	Log      Log
+	Server   Server
+	Images   Images
+	Cache    Cache
+	Scrub    Scrub
+	Database Database
+	Stores   Stores
+	Keystone Keystone
+	Health   Health
+	Pipeline Pipeline // of API and Registry
+	LockPath string   // "" means no locks
+
+	// Warnings are mistakes that do not keep the program from running; Ignored
+	// are options that have no effect. Both name file and line.
+	Warnings []string
+	Ignored  []string
+}
+
+// Log is how much is logged, and where to.
+type Log struct {
+	Debug, Verbose bool   // neither: warnings and errors only
+	File           string // "" means standard error
+	Syslog         bool
+	Facility       string // LOG_USER, LOG_LOCAL0, ...
+}
+
+// Server is how a daemon serves.
+type Server struct {
+	Host             string
+	Port             int
+	Workers          int // 0 means one per CPU
+	Backlog          int
+	PIDFile          string // "" means none
+	MaxHeader        int    // bytes; 0 means the default of net/http
+	KeepAlive        bool
+	IdleTimeout      time.Duration // 0 means never
+	TCPKeepIdle      time.Duration
+	ShutdownTimeout  time.Duration // 0 means as long as it takes
+	ProxyHeaders     bool          // X-Forwarded-Proto and the like are believed
+	PublicEndpoint   string
+	MaxRequestID     int
+	AnonymousAllowed bool
+}
+
+// Images is what holds for images, whatever is asked for them.
+type Images struct {
+	MaxSize          int64
+	PropertyQuota    int // negative means no limit
+	TagQuota         int
+	MemberQuota      int
+	HashAlgo         string
+	DiskFormats      []string
+	ContainerFormats []string
+	DelayedDelete    bool
+	ShowDirectURL    bool
+	LimitDefault     int
+	LimitMax         int
+	Notifier         string // "noop" or "logging"
+}
+
+// Cache is the cache of image data.
+type Cache struct {
+	Dir          string // "" means no cache
+	MaxSize      int64
+	ExtraToFree  float64 // share of MaxSize
+	StallTimeout time.Duration
+	GracePeriod  time.Duration
+}
+
+// Scrub is how the scrubber runs.
+type Scrub struct {
+	After  time.Duration // how long an image stays pending_delete
+	Daemon bool
+	Every  time.Duration // between two runs of a daemon
+}
+
+// Database is the database of the catalog.
+type Database struct {
+	URL     Secret
+	Pos     string // where the URL stands
+	Recycle time.Duration
+}
+
+// Stores is where image data is kept.
+type Stores struct {
+	Enabled []string // of "file" and "swift", none twice
+	Default string   // one of Enabled
+	FileDir string
+	Swift   Swift
+}
+
+// Swift is an account of an object store.
+type Swift struct {
+	AuthAddress string
+	AuthVersion string // "1", "2" or "3"; "" means to go by the address
+	User        string
+	Key         Secret
+	Container   string
+	CreateOnPut bool
+	ConfigFile  string // with accounts under reference names; "" means none
+	Reference   string // the one that takes uploads
+	Pos         string // where the settings stand
+}
+
+// Keystone is how tokens are validated.
+type Keystone struct {
+	AuthURL         string
+	PublicURI       string // where callers without a token are sent
+	Username        string
+	Password        Secret
+	Project         string
+	UserDomain      string
+	ProjectDomain   string
+	Region          string
+	Interface       string
+	Insecure        bool
+	CAFile          string
+	CacheTime       time.Duration
+	ServiceRoles    []string
+	ServiceRequired bool
+}
+
+// Health is the check that load balancers ask for.
+type Health struct {
+	Path        string
+	DisableFile string // the check fails while this file exists; "" means none
+}
+
+// A Secret is a string that is not printed. Convert it to a string to use it.
+type Secret string
+
+// String returns a mask.
+func (Secret) String() string { return "(secret)" }
+
+// GoString returns a mask.
+func (Secret) GoString() string { return "(secret)" }
+
+// MarshalText returns a mask, for every encoder that asks for text.
+func (Secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
+
+// Load reads the settings of a program. All mistakes are reported at once,
+// one line each.
+func Load(p Program, src Source) (*Settings, error) {
+	if len(src.Files)+len(src.Dirs) == 0 {
+		return nil, fmt.Errorf("no configuration: there is no /etc/glance/glance-%s.conf; name a file with --config-file", p)
+	}
+	c, err := oslo.Load(src.Files, src.Dirs)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{c: c, known: make(map[string]bool)}
+	// The first walk tells c the defaults, so that $name can mean an option
+	// that no file sets.
+	r.settings(p)
+	r.errs = nil
+	s := r.settings(p)
+	s.Log.Debug = s.Log.Debug || src.Debug
+	if p == API || p == Registry {
+		r.pipeline(p, s, src)
+	}
+	r.need(p, s, src)
+	r.refuse()
+	s.Warnings, s.Ignored = r.unused()
+	return s, errors.Join(r.errs...)
+}
+
+// need reports what p cannot do without.
+func (r *reader) need(p Program, s *Settings, src Source) {
+	missing := func(option, hint string) {
+		where := strings.Join(append(append([]string(nil), src.Files...), src.Dirs...), ", ")
+		section, key, _ := strings.Cut(option, ".")
+		r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: not set; %s", where, section, key, hint))
+	}
+	if s.Database.URL == "" && p != Pruner && p != Reaper {
+		missing("database.connection", "it names the database, as in sqlite:////var/lib/glance/glance.sqlite")
+	}
+	cached := p == Pruner || p == Reaper || p == Prefetcher || s.Pipeline.Has(CacheFilter)
+	if s.Cache.Dir == "" && cached {
+		missing("DEFAULT.image_cache_dir", "it names the directory of the cache")
+	}
+	if !s.Pipeline.Has(AuthToken) {
+		return
+	}
+	for _, option := range []struct{ key, value string }{
+		{"auth_url", s.Keystone.AuthURL},
+		{"username", s.Keystone.Username},
+		{"password", string(s.Keystone.Password)},
+	} {
+		if option.value == "" {
+			missing("keystone_authtoken."+option.key, "Keystone is asked about tokens with it")
+		}
+	}
+}
+
+// beside returns the path of a file that a configuration names: relative
+// ones are looked for beside the first configuration file or directory.
+func beside(name string, src Source) string {
+	switch {
+	case filepath.IsAbs(name):
+		return name
+	case len(src.Files) > 0:
+		return filepath.Join(filepath.Dir(src.Files[0]), name)
+	}
+	return filepath.Join(src.Dirs[0], name)
+}

@@ -1,0 +1,303 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// settings reads every option there is. What a program has no use for is read
+// all the same: it may not be wrong there either.
+func (r *reader) settings(p Program) *Settings {
+	return &Settings{
+		Log:      r.log(p),
+		Server:   r.server(p),
+		Images:   r.images(),
+		Cache:    r.cache(),
+		Scrub:    r.scrub(),
+		Database: r.database(),
+		Stores:   r.stores(),
+		Keystone: r.keystone(),
+		Health:   r.health(),
+		LockPath: r.text(os.Getenv("OSLO_LOCK_PATH"), "oslo_concurrency.lock_path", "DEFAULT.lock_path"),
+	}
+}
+
+func (r *reader) log(p Program) Log {
+	l := Log{
+		Debug:   r.boolean(false, "DEFAULT.debug"),
+		Verbose: r.boolean(false, "DEFAULT.verbose"),
+		File:    r.text("", "DEFAULT.log_file", "DEFAULT.logfile"),
+		Syslog:  r.boolean(false, "DEFAULT.use_syslog"),
+		Facility: r.choice("LOG_USER", facilities, "DEFAULT.syslog_log_facility",
+			"DEFAULT.syslog-log-facility"),
+	}
+	if dir := r.text("", "DEFAULT.log_dir", "DEFAULT.logdir"); dir != "" {
+		if l.File == "" {
+			l.File = "glance-" + string(p) + ".log"
+		}
+		if !filepath.IsAbs(l.File) {
+			l.File = filepath.Join(dir, l.File)
+		}
+	}
+	return l
+}
+
+var facilities = []string{
+	"LOG_KERN", "LOG_USER", "LOG_MAIL", "LOG_DAEMON", "LOG_AUTH", "LOG_SYSLOG", "LOG_LPR", "LOG_NEWS", "LOG_UUCP",
+	"LOG_CRON", "LOG_AUTHPRIV", "LOG_FTP", "LOG_LOCAL0", "LOG_LOCAL1", "LOG_LOCAL2", "LOG_LOCAL3", "LOG_LOCAL4",
+	"LOG_LOCAL5", "LOG_LOCAL6", "LOG_LOCAL7",
+}
+
+func (r *reader) server(p Program) Server {
+	port := 9292
+	if p == Registry {
+		port = 9191
+	}
+	// The api keeps its own catalog and asks no registry. The options that
+	// name one are read because every glance-api.conf has them.
+	r.text("", "DEFAULT.registry_host")
+	r.port(9191, "DEFAULT.registry_port")
+	return Server{
+		Host:             r.text("0.0.0.0", "DEFAULT.bind_host"),
+		Port:             r.port(port, "DEFAULT.bind_port"),
+		Workers:          r.number(0, 0, "DEFAULT.workers"),
+		Backlog:          r.number(4096, 1, "DEFAULT.backlog"),
+		PIDFile:          r.text("", "DEFAULT.pid_file"),
+		MaxHeader:        r.number(16384, 0, "DEFAULT.max_header_line"),
+		KeepAlive:        r.boolean(true, "DEFAULT.http_keepalive"),
+		IdleTimeout:      r.seconds(900*time.Second, "DEFAULT.client_socket_timeout"),
+		TCPKeepIdle:      r.seconds(600*time.Second, "DEFAULT.tcp_keepidle"),
+		ShutdownTimeout:  r.seconds(60*time.Second, "DEFAULT.graceful_shutdown_timeout"),
+		ProxyHeaders:     r.boolean(false, "oslo_middleware.enable_proxy_headers_parsing"),
+		PublicEndpoint:   r.web("", "DEFAULT.public_endpoint"),
+		MaxRequestID:     r.number(64, 0, "DEFAULT.max_request_id_length"),
+		AnonymousAllowed: r.boolean(false, "DEFAULT.allow_anonymous_access"),
+	}
+}
+
+func (r *reader) images() Images {
+	im := Images{
+		MaxSize:       r.size(1<<40, 1, "DEFAULT.image_size_cap"),
+		PropertyQuota: r.number(128, -1, "DEFAULT.image_property_quota"),
+		TagQuota:      r.number(128, -1, "DEFAULT.image_tag_quota"),
+		MemberQuota:   r.number(128, -1, "DEFAULT.image_member_quota"),
+		HashAlgo: r.choice("sha512", []string{"sha256", "sha384", "sha512"},
+			"DEFAULT.hashing_algorithm"),
+		DiskFormats:      r.list(nil, "image_format.disk_formats", "DEFAULT.disk_formats"),
+		ContainerFormats: r.list(nil, "image_format.container_formats", "DEFAULT.container_formats"),
+		DelayedDelete:    r.boolean(false, "DEFAULT.delayed_delete"),
+		ShowDirectURL:    r.boolean(false, "DEFAULT.show_image_direct_url"),
+		LimitDefault:     r.number(25, 1, "DEFAULT.limit_param_default"),
+		LimitMax:         r.number(1000, 1, "DEFAULT.api_limit_max"),
+		Notifier:         r.choice("noop", []string{"noop", "logging", "default"}, "DEFAULT.notifier_strategy"),
+	}
+	if im.Notifier == "default" {
+		im.Notifier = "noop" // what it was called for one release
+	}
+	return im
+}
+
+func (r *reader) cache() Cache {
+	return Cache{
+		Dir:     r.directory("", "DEFAULT.image_cache_dir", "DEFAULT.image_cache_datadir"),
+		MaxSize: r.size(10<<30, 0, "DEFAULT.image_cache_max_size", "DEFAULT.image_cache_max_size_bytes"),
+		ExtraToFree: r.ratio(0.2,
+			"DEFAULT.image_cache_percent_extra_to_free"),
+		StallTimeout: r.seconds(24*time.Hour, "DEFAULT.image_cache_stall_time", "DEFAULT.image_cache_stall_timeout"),
+		GracePeriod:  r.seconds(time.Hour, "DEFAULT.image_cache_invalid_entry_grace_period"),
+	}
+}
+
+func (r *reader) scrub() Scrub {
+	return Scrub{
+		After:  r.seconds(0, "DEFAULT.scrub_time"),
+		Daemon: r.boolean(false, "DEFAULT.daemon"),
+		Every:  r.seconds(300*time.Second, "DEFAULT.wakeup_time"),
+	}
+}
+
+func (r *reader) database() Database {
+	names := []string{"database.connection", "DEFAULT.sql_connection", "database.sql_connection", "sql.connection"}
+	return Database{
+		URL: r.secret(names...),
+		Pos: r.pos(names...),
+		Recycle: r.seconds(time.Hour, "database.connection_recycle_time", "database.idle_timeout",
+			"DEFAULT.sql_idle_timeout", "database.sql_idle_timeout", "sql.idle_timeout"),
+	}
+}
+
+// storeKinds has the kinds of store by every name that they have had.
+var storeKinds = map[string]string{
+	"file":                           "file",
+	"filesystem":                     "file",
+	"glance.store.filesystem.Store":  "file",
+	"glance.store.filesystem.Driver": "file",
+	"swift":                          "swift",
+	"swift+config":                   "swift",
+	"swift+http":                     "swift",
+	"swift+https":                    "swift",
+	"glance.store.swift.Store":       "swift",
+}
+
+func (r *reader) stores() Stores {
+	stores := []string{"glance_store.stores", "glance_store.known_stores", "DEFAULT.known_stores"}
+	preferred := []string{"glance_store.default_store", "DEFAULT.default_store"}
+	s := Stores{FileDir: r.directory("/var/lib/glance/images",
+		"glance_store.filesystem_store_datadir", "DEFAULT.filesystem_store_datadir")}
+	for _, name := range r.list(nil, stores...) {
+		if kind := r.store(name, stores); !slices.Contains(s.Enabled, kind) {
+			s.Enabled = append(s.Enabled, kind)
+		}
+	}
+	v, set := r.find("file", preferred)
+	if set {
+		s.Default = r.store(v.Text, preferred)
+	}
+	switch {
+	case len(s.Enabled) == 0 && set: // as before there was a list
+		s.Enabled = []string{s.Default}
+	case len(s.Enabled) == 0:
+		s.Enabled, s.Default = []string{"file"}, "file"
+	case !set:
+		s.Default = s.Enabled[0]
+	case !slices.Contains(s.Enabled, s.Default):
+		r.wrong(v, preferred, "one of the stores that are enabled: "+strings.Join(s.Enabled, ", "))
+	}
+	if slices.Contains(s.Enabled, "swift") {
+		s.Swift = r.swift()
+	}
+	return s
+}
+
+// store returns the kind of store that a name means.
+func (r *reader) store(name string, option []string) string {
+	if kind, ok := storeKinds[name]; ok {
+		return kind
+	}
+	section, key, _ := strings.Cut(option[0], ".")
+	r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: no store is called %q; there are file and swift",
+		r.pos(option...), section, key, name))
+	return "file"
+}
+
+func (r *reader) swift() Swift {
+	both := func(key string) []string { return []string{"glance_store." + key, "DEFAULT." + key} }
+	s := Swift{
+		AuthAddress: r.text("", both("swift_store_auth_address")...),
+		AuthVersion: r.text("", both("swift_store_auth_version")...),
+		User:        r.text("", both("swift_store_user")...),
+		Key:         r.secret(both("swift_store_key")...),
+		Container:   r.text("glance", both("swift_store_container")...),
+		CreateOnPut: r.boolean(false, both("swift_store_create_container_on_put")...),
+		ConfigFile:  r.text("", both("swift_store_config_file")...),
+		Reference:   r.text("ref1", both("default_swift_reference")...),
+		Pos:         r.pos(append(both("swift_store_config_file"), both("swift_store_auth_address")...)...),
+	}
+	if s.ConfigFile == "" && s.AuthAddress == "" {
+		r.errs = append(r.errs, fmt.Errorf("%s: [glance_store] swift needs swift_store_config_file or swift_store_auth_address",
+			r.pos("glance_store.stores", "DEFAULT.known_stores", "DEFAULT.default_store")))
+	}
+	return s
+}
+
+func (r *reader) keystone() Keystone {
+	const at = "keystone_authtoken."
+	r.choice("password", []string{"password", "v3password"}, at+"auth_type", at+"auth_plugin")
+	k := Keystone{
+		AuthURL:         r.web("", at+"auth_url", at+"identity_uri"),
+		PublicURI:       r.web("", at+"www_authenticate_uri", at+"auth_uri"),
+		Username:        r.text("", at+"username", at+"user_name", at+"admin_user"),
+		Password:        r.secret(at+"password", at+"admin_password"),
+		Project:         r.text("service", at+"project_name", at+"tenant_name", at+"admin_tenant_name"),
+		UserDomain:      r.text("Default", at+"user_domain_name"),
+		ProjectDomain:   r.text("Default", at+"project_domain_name"),
+		Region:          r.text("", at+"region_name"),
+		Interface:       r.choice("internal", []string{"internal", "public", "admin"}, at+"interface"),
+		Insecure:        r.boolean(false, at+"insecure"),
+		CAFile:          r.text("", at+"cafile"),
+		CacheTime:       r.seconds(300*time.Second, at+"token_cache_time"),
+		ServiceRoles:    r.list([]string{"service"}, at+"service_token_roles"),
+		ServiceRequired: r.boolean(true, at+"service_token_roles_required"),
+	}
+	if k.PublicURI == "" {
+		k.PublicURI = k.AuthURL
+	}
+	return k
+}
+
+// health is as in the paste files of the original, unless the options or a
+// paste file say otherwise.
+func (r *reader) health() Health {
+	h := Health{
+		Path:        r.text("/healthcheck", "healthcheck.path"),
+		DisableFile: r.text("/etc/glance/healthcheck_disable", "healthcheck.disable_by_file_path"),
+	}
+	if err := h.use(r.list([]string{"disable_by_file"}, "healthcheck.backends")); err != nil {
+		r.errs = append(r.errs, fmt.Errorf("%s: [healthcheck] backends: %w", r.pos("healthcheck.backends"), err))
+	}
+	return h
+}
+
+// web returns an http URL without a slash at its end.
+func (r *reader) web(def string, names ...string) string {
+	v, ok := r.find(def, names)
+	if !ok || v.Text == "" {
+		return def
+	}
+	u, err := url.Parse(v.Text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		r.wrong(v, names, "an http or https URL")
+		return def
+	}
+	return strings.TrimRight(v.Text, "/")
+}
+
+// directory returns an absolute path.
+func (r *reader) directory(def string, names ...string) string {
+	v, ok := r.find(def, names)
+	if !ok || v.Text == "" {
+		return def
+	}
+	if !filepath.IsAbs(v.Text) {
+		r.wrong(v, names, "an absolute path")
+		return def
+	}
+	return filepath.Clean(v.Text)
+}
+
+// refusals are options of the original that this service does not have and
+// that must not be passed over: whoever sets them relies on them.
+var refusals = []struct {
+	option   string
+	harmless string // the boolean that means the same as not setting it
+	why      string
+}{
+	{"DEFAULT.cert_file", "", "TLS is not served; put a proxy in front"},
+	{"DEFAULT.key_file", "", "TLS is not served; put a proxy in front"},
+	{"DEFAULT.metadata_encryption_key", "", "encrypted locations cannot be read"},
+	{"DEFAULT.property_protection_file", "", "properties cannot be protected"},
+	{"DEFAULT.enabled_backends", "", "several stores of one kind cannot be used; use [glance_store] stores"},
+	{"DEFAULT.owner_is_tenant", "true", "images belong to projects"},
+	{"DEFAULT.show_multiple_locations", "false", "locations are not shown"},
+	{"glance_store.filesystem_store_datadirs", "", "images are kept below one directory; use filesystem_store_datadir"},
+	{"cors.allowed_origin", "", "cross-origin requests are not served"},
+	{"profiler.enabled", "false", "there is no profiler"},
+}
+
+// refuse notes the options of refusals that are set.
+func (r *reader) refuse() {
+	for _, f := range refusals {
+		v, ok, _ := r.lookup([]string{f.option})
+		if b, is := truth(v.Text); !ok || v.Text == "" || is && strconv.FormatBool(b) == f.harmless {
+			continue
+		}
+		section, key, _ := strings.Cut(f.option, ".")
+		r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: not supported: %s", v.Pos(), section, key, f.why))
+	}
+}
