@@ -1,0 +1,97 @@
+package oslolog
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"glancectl/service/glance"
+)
+
+// Access passes requests on to next and logs a line about each when it is
+// answered, in the shape of the web server below Python's services:
+//
+//	10.0.0.1 - - [02/Mar/2015 12:44:12] "POST /v2/images HTTP/1.1" 201 877 0.049153
+//
+// Who asked is known only further in: [Identified] says so.
+func Access(log *slog.Logger, next http.Handler) http.Handler {
+	log = log.With(slog.String(NameKey, "eventlet.wsgi.server"))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		a := &access{ResponseWriter: w, caller: glance.CallerFrom(r.Context())}
+		defer func() { // also when next panics, as it does to break a connection off
+			log.InfoContext(glance.WithCaller(r.Context(), a.caller), a.line(r, start, time.Since(start)))
+		}()
+		next.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), accessKey{}, a)))
+	})
+}
+
+// Identified passes requests on to next and has the line that Access writes
+// about them, if there is an Access around it, name the caller.
+func Identified(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a, ok := r.Context().Value(accessKey{}).(*access); ok {
+			a.caller = glance.CallerFrom(r.Context())
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type accessKey struct{}
+
+// An access is one request, as far as the log is concerned.
+type access struct {
+	http.ResponseWriter
+	caller glance.Caller
+	status int
+	bytes  int64
+}
+
+// Unwrap lets http.ResponseController find what is inside.
+func (a *access) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *access) WriteHeader(status int) {
+	if a.status < 200 { // 1xx may be followed by others
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *access) Write(p []byte) (int, error) {
+	if a.status < 200 {
+		a.status = http.StatusOK
+	}
+	n, err := a.ResponseWriter.Write(p)
+	a.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom, so that what is inside may send a file
+// without having its data pass through this process.
+func (a *access) ReadFrom(r io.Reader) (int64, error) {
+	if a.status < 200 {
+		a.status = http.StatusOK
+	}
+	n, err := io.Copy(a.ResponseWriter, r)
+	a.bytes += n
+	return n, err
+}
+
+func (a *access) line(r *http.Request, start time.Time, took time.Duration) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	status := a.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	return fmt.Sprintf("%s - - [%s] \"%s %s %s\" %d %d %.6f", host, start.Format("02/Jan/2006 15:04:05"),
+		r.Method, r.RequestURI, r.Proto, status, a.bytes, took.Seconds())
+}

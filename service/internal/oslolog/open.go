@@ -1,0 +1,181 @@
+package oslolog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"log/syslog"
+	"os"
+	"time"
+)
+
+// Options say what is logged where. The zero value logs warnings and errors to
+// standard error.
+type Options struct {
+	Name  string // of loggers that have none, such as glance.api
+	Level slog.Level
+	// File is appended to, and made with mode 0640 if it is missing. When it is
+	// renamed or removed the next line begins a new one. "" means Stderr.
+	File string
+	// Syslog sends the log to the system's log as well as to File; without a
+	// File only there.
+	Syslog   bool
+	Facility string    // LOG_USER, LOG_LOCAL0, ...; "" means LOG_USER
+	Socket   string    // of syslog; "" means /dev/log
+	Stderr   io.Writer // nil means os.Stderr
+	PID      int       // 0 means this process
+}
+
+// Level is the level that the options debug and verbose mean.
+func Level(debug, verbose bool) slog.Level {
+	switch {
+	case debug:
+		return slog.LevelDebug
+	case verbose:
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
+}
+
+// Open opens a log. The caller closes it.
+func Open(o Options) (*Log, error) {
+	l := &Log{name: o.Name, level: o.Level, pid: o.PID}
+	if l.pid == 0 {
+		l.pid = os.Getpid()
+	}
+	var sinks sinks
+	if o.File != "" {
+		f := &file{path: o.File, pid: l.pid}
+		if err := f.reopen(); err != nil {
+			return nil, fmt.Errorf("log_file: %w", err)
+		}
+		sinks = append(sinks, f)
+	}
+	if o.Syslog {
+		s, err := dial(o)
+		if err != nil {
+			return nil, errors.Join(err, sinks.close())
+		}
+		sinks = append(sinks, s)
+	}
+	if len(sinks) == 0 {
+		if o.Stderr == nil {
+			o.Stderr = os.Stderr
+		}
+		sinks = append(sinks, &stream{w: o.Stderr, pid: l.pid})
+	}
+	l.sink = sinks
+	return l, nil
+}
+
+// sinks all get every line.
+type sinks []sink
+
+func (s sinks) write(level slog.Level, t time.Time, line string) error {
+	return s.each(func(s sink) error { return s.write(level, t, line) })
+}
+func (s sinks) reopen() error { return s.each(sink.reopen) }
+func (s sinks) close() error  { return s.each(sink.close) }
+
+func (s sinks) each(f func(sink) error) error {
+	var errs []error
+	for _, one := range s {
+		errs = append(errs, f(one))
+	}
+	return errors.Join(errs...)
+}
+
+// A stream is a log that somebody else opened.
+type stream struct {
+	w   io.Writer
+	pid int
+}
+
+func (s *stream) write(_ slog.Level, t time.Time, line string) error {
+	_, err := io.WriteString(s.w, stamp(t, s.pid)+line+"\n")
+	return err
+}
+func (s *stream) reopen() error { return nil }
+func (s *stream) close() error  { return nil }
+
+// A file is a log that is rotated by renaming it.
+type file struct {
+	path string
+	pid  int
+	f    *os.File
+	info os.FileInfo // of f when it was opened
+}
+
+func (f *file) write(_ slog.Level, t time.Time, line string) error {
+	now, err := os.Stat(f.path)
+	if err != nil || !os.SameFile(now, f.info) {
+		// The line is not lost if a new file cannot be made: f.f is still open.
+		_ = f.reopen()
+	}
+	_, err = f.f.WriteString(stamp(t, f.pid) + line + "\n")
+	return err
+}
+
+func (f *file) reopen() error {
+	next, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	info, err := next.Stat()
+	if err != nil {
+		return errors.Join(err, next.Close())
+	}
+	old := f.f
+	f.f, f.info = next, info
+	if old != nil {
+		return old.Close()
+	}
+	return nil
+}
+
+func (f *file) close() error { return f.f.Close() }
+
+// A system is the log daemon of the machine. It puts time and process on the
+// lines itself.
+type system struct{ w *syslog.Writer }
+
+// facilities are the names that Python has for them.
+var facilities = map[string]syslog.Priority{
+	"": syslog.LOG_USER, "LOG_USER": syslog.LOG_USER, "LOG_KERN": syslog.LOG_KERN, "LOG_MAIL": syslog.LOG_MAIL,
+	"LOG_DAEMON": syslog.LOG_DAEMON, "LOG_AUTH": syslog.LOG_AUTH, "LOG_SYSLOG": syslog.LOG_SYSLOG,
+	"LOG_LPR": syslog.LOG_LPR, "LOG_NEWS": syslog.LOG_NEWS, "LOG_UUCP": syslog.LOG_UUCP, "LOG_CRON": syslog.LOG_CRON,
+	"LOG_AUTHPRIV": syslog.LOG_AUTHPRIV, "LOG_FTP": syslog.LOG_FTP, "LOG_LOCAL0": syslog.LOG_LOCAL0,
+	"LOG_LOCAL1": syslog.LOG_LOCAL1, "LOG_LOCAL2": syslog.LOG_LOCAL2, "LOG_LOCAL3": syslog.LOG_LOCAL3,
+	"LOG_LOCAL4": syslog.LOG_LOCAL4, "LOG_LOCAL5": syslog.LOG_LOCAL5, "LOG_LOCAL6": syslog.LOG_LOCAL6,
+	"LOG_LOCAL7": syslog.LOG_LOCAL7,
+}
+
+func dial(o Options) (*system, error) {
+	facility, ok := facilities[o.Facility]
+	if !ok {
+		return nil, fmt.Errorf("syslog_log_facility: %q is no facility", o.Facility)
+	}
+	if o.Socket == "" {
+		o.Socket = "/dev/log"
+	}
+	w, err := syslog.Dial("unixgram", o.Socket, facility|syslog.LOG_INFO, o.Name)
+	if err != nil {
+		return nil, fmt.Errorf("use_syslog: %w", err)
+	}
+	return &system{w}, nil
+}
+
+func (s *system) write(level slog.Level, _ time.Time, line string) error {
+	switch {
+	case level < slog.LevelInfo:
+		return s.w.Debug(line)
+	case level < slog.LevelWarn:
+		return s.w.Info(line)
+	case level < slog.LevelError:
+		return s.w.Warning(line)
+	}
+	return s.w.Err(line)
+}
+func (s *system) reopen() error { return nil }
+func (s *system) close() error  { return s.w.Close() }
