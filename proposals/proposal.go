@@ -1,3 +1,11 @@
+// Package proposals is the language that says what is wanted: which nodes
+// carry the image service, and how it is set up. It turns files into
+// [Proposal] values with every default filled in, and finds every mistake in
+// them with its place and a way out.
+//
+// The command line loads proposals here and package roles makes work out of
+// them. This package contacts nobody and knows neither how files look on a
+// node nor how anything is brought there.
 package proposals
 
 import "time"
@@ -36,7 +44,7 @@ type Proposal struct {
 	Keystone    []*Keystone
 	Glance      *GlanceServer // the glance-server role; nil when no node has it
 	File        string        // the file that the block stands in
-	Digest      string        // SHA-256 in hex over everything the proposal was read from, secrets left out
+	Digest      string        // SHA-256 in hex over everything above but File, secrets left out
 }
 
 // Node returns the node called name, or nil.
@@ -237,6 +245,7 @@ type ConfigSection struct {
 type ConfigOption struct {
 	Key   string
 	Value string
-	// Sensitive is set when the value came from a sensitive variable.
+	// Sensitive is set when the value came from a sensitive variable, or when
+	// the key names a secret, such as password.
 	Sensitive bool
 }

@@ -1,0 +1,199 @@
+package proposals
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// GlanceServerRole is the name of the one role there is.
+const GlanceServerRole = "glance-server"
+
+// A roleReader decodes a glance-server role and keeps what its parts must
+// not share.
+type roleReader struct {
+	*decoder
+	p     *Proposal
+	g     *GlanceServer
+	def   hcl.Range
+	files map[string]string // what uses a file on the node
+}
+
+func (d *decoder) role(p *Proposal, b *labelled, index int) {
+	if b.Label != GlanceServerRole {
+		d.errorf(b.LabelRange, advise(b.Label, []string{GlanceServerRole}), "unknown role %q", b.Label)
+		return
+	}
+	if index > 0 && p.Glance != nil {
+		d.errorf(b.DefRange, "Write one block with all nodes.", "a second role %q", b.Label)
+		return
+	}
+	var raw roleBlock
+	d.block("role", b.Body, b.DefRange, &raw)
+	r := roleReader{decoder: d, p: p, def: b.DefRange, files: map[string]string{
+		"/etc/glance/glance-cache.conf":  "the file of the cache",
+		"/etc/glance/glance-manage.conf": "the file of glance-manage",
+		"/etc/glance/glance-swift.conf":  "the file of the Swift backing",
+	}}
+	r.g = &GlanceServer{
+		User:             d.account(raw.User),
+		Group:            d.account(raw.Group),
+		WorkingDirectory: d.path(raw.WorkingDirectory),
+		PIDDirectory:     d.path(raw.PIDDirectory),
+		NotifierStrategy: d.choice(raw.NotifierStrategy, "noop", "logging"),
+		UseSyslog:        d.boolean(raw.UseSyslog),
+		DelayedDelete:    d.boolean(raw.DelayedDelete),
+		ScrubTime:        d.duration(raw.ScrubTime),
+	}
+	p.Glance = r.g
+	r.nodes(raw.Nodes)
+	r.images(raw.Images)
+	r.backings(raw.Backings)
+	r.cache(raw.Cache)
+	r.database(raw.Databases)
+	r.keystone(raw.Keystone)
+	r.daemons(&raw)
+	r.g.Scrubber = r.job("scrubber", raw.Scrubber)
+	r.g.Reaper = r.job("reaper", raw.Reaper)
+	r.g.Prefetcher = r.job("prefetcher", raw.Prefetcher)
+	r.g.Pruner = r.job("pruner", raw.Pruner)
+	r.config(raw.Config)
+}
+
+// optional returns the body and place of a block that may have been left out.
+func (r *roleReader) optional(b *plain) (hcl.Body, hcl.Range) {
+	if b == nil {
+		return hcl.EmptyBody(), r.def
+	}
+	return b.Body, b.DefRange
+}
+
+func (r *roleReader) nodes(a *hcl.Attribute) {
+	items := r.list(a)
+	if v, ok := r.value(a); ok && v.LengthInt() == 0 {
+		r.errorf(a.Expr.Range(), "Name the nodes that carry the role.", "the role has no nodes")
+	}
+	for _, it := range items {
+		switch {
+		case r.p.Node(it.value) == nil:
+			r.errorf(it.rng, advise(it.value, nodeNames(r.p)), "the role is on an unknown node %q", it.value)
+		case slices.Contains(r.g.Nodes, it.value):
+			r.errorf(it.rng, "Remove one of them.", "node %q is named twice", it.value)
+		default:
+			r.g.Nodes = append(r.g.Nodes, it.value)
+		}
+	}
+}
+
+func (r *roleReader) images(a *hcl.Attribute) {
+	for _, it := range r.list(a) {
+		if strings.Contains(it.value, "://") {
+			u, err := url.Parse(it.value)
+			if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+				r.errorf(it.rng, "Write a URL with http or https, or the name of a file.", "images: not a URL that can be loaded: %q", it.value)
+				continue
+			}
+			r.g.Images = append(r.g.Images, it.value)
+			continue
+		}
+		file := r.relative(it.value)
+		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+			r.errorf(it.rng, "A relative name starts at the proposal's directory: "+r.dir+".", "images: no such file: %q", it.value)
+			continue
+		}
+		r.g.Images = append(r.g.Images, file)
+	}
+}
+
+func (r *roleReader) cache(b *plain) {
+	var raw cacheBlock
+	body, def := r.optional(b)
+	r.block("role.cache", body, def, &raw)
+	r.g.Cache = Cache{
+		Enabled:      r.boolean(raw.Enabled),
+		Management:   r.boolean(raw.Management),
+		Directory:    r.path(raw.Directory),
+		GracePeriod:  r.duration(raw.GracePeriod),
+		StallTimeout: r.duration(raw.StallTimeout),
+		MaxSize:      r.size(raw.MaxSize),
+		ExtraToFree:  r.share(raw.ExtraToFree),
+	}
+	for _, backing := range r.g.Backings {
+		c, i := r.g.Cache.Directory, backing.Directory
+		if c != "" && i != "" && (strings.HasPrefix(c+"/", i+"/") || strings.HasPrefix(i+"/", c+"/")) {
+			r.errorf(place(raw.Directory, def), "Give each a directory of its own: the pruner removes files from the cache.", "the cache and the images share the directory %q", c)
+		}
+	}
+}
+
+func (r *roleReader) daemons(raw *roleBlock) {
+	var apiRange, registryRange hcl.Range
+	r.g.API, apiRange = r.daemon("api", raw.API)
+	r.g.Registry, registryRange = r.daemon("registry", raw.Registry)
+	if r.g.API.Port != 0 && r.g.API.Port == r.g.Registry.Port {
+		at, other := registryRange, apiRange
+		if raw.Registry == nil {
+			at, other = apiRange, registryRange
+		}
+		r.errorf(at, fmt.Sprintf("The other one is at %s. Give one of them another port.", placeText(other)), "api and registry have the same port %d", r.g.API.Port)
+	}
+}
+
+// daemon decodes the block of a daemon and also returns the place of its port.
+func (r *roleReader) daemon(name string, b *plain) (Daemon, hcl.Range) {
+	var raw daemonBlock
+	body, def := r.optional(b)
+	r.block("role."+name, body, def, &raw)
+	return Daemon{
+		Element: Element{
+			Debug: r.boolean(raw.Debug), Verbose: r.boolean(raw.Verbose),
+			LogFile: r.own(name, raw.LogFile), ConfigFile: r.own(name, raw.ConfigFile),
+		},
+		Port:      r.port(raw.Port),
+		BindToAll: r.boolean(raw.BindToAll),
+		PasteFile: r.own(name, raw.PasteFile),
+		Workers:   r.integer(raw.Workers, 0, 1024),
+	}, place(raw.Port, def)
+}
+
+func (r *roleReader) job(name string, b *plain) Job {
+	var raw jobBlock
+	body, def := r.optional(b)
+	r.block("role."+name, body, def, &raw)
+	schedule, ok := r.text(raw.Schedule)
+	if ok {
+		if err := checkCron(schedule); err != nil {
+			r.errorf(raw.Schedule.Expr.Range(), `Write the five fields of cron: minute, hour, day of month, month, day of week, such as "45 * * * *".`, "bad schedule: %v", err)
+		}
+	}
+	return Job{
+		Element: Element{
+			Debug: r.boolean(raw.Debug), Verbose: r.boolean(raw.Verbose),
+			LogFile: r.own(name, raw.LogFile), ConfigFile: r.own(name, raw.ConfigFile),
+		},
+		Schedule: strings.Join(strings.Fields(schedule), " "),
+		User:     cmp.Or(r.account(raw.User), r.g.User),
+		Timeout:  r.duration(raw.Timeout),
+		Jitter:   r.duration(raw.Jitter),
+	}
+}
+
+// own returns a path that nothing else of the role may use.
+func (r *roleReader) own(element string, a *hcl.Attribute) string {
+	file := r.path(a)
+	if file == "" {
+		return ""
+	}
+	what := element + "'s " + a.Name
+	if other, ok := r.files[file]; ok {
+		r.errorf(a.Expr.Range(), "Give each a file of its own.", "%s is also %s: %q", what, other, file)
+		return file
+	}
+	r.files[file] = what
+	return file
+}
