@@ -39,6 +39,9 @@ type Host interface {
 type Cmd struct {
 	Argv  []string
 	Stdin io.Reader
+	// Stdout, if set, gets the standard output as it comes; Result.Stdout
+	// stays empty then.
+	Stdout io.Writer
 }
 
 // A Result is how a command ended. Stdout and Stderr are cut at 8 MiB.
@@ -100,6 +103,11 @@ type Change struct {
 	Diff    string // unified diff of a file's text, secrets masked; "" when there is none
 	Drifted bool   // the machine was changed since the last apply, not the proposal
 	Hash    string // what the receipt remembers of the new content; "" for nothing
+
+	// Record is the receipt's whole entry, for resources of which it has to
+	// remember more than a Hash. Nil and no Hash: nothing is remembered, and
+	// a Delete is forgotten.
+	Record *Entry
 
 	// How to make it so: Ops for a machine, executed in batches, or Do for
 	// everything else. After either, Observe finds nothing.

@@ -1,0 +1,227 @@
+package machine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"glancectl/provision"
+)
+
+// wanted is how a regular file should look.
+type wanted struct {
+	path         string
+	mode         fs.FileMode
+	owner, group string
+	sum          string
+}
+
+// compared is how a regular file differs from what is wanted.
+type compared struct {
+	entry   *provision.Entry
+	there   bool
+	content bool // the content differs, or there is none
+	attrs   bool // mode or owner differ
+	drifted bool
+	fact    provision.FileFact
+}
+
+// compare compares what is at a path with what should be there, and both
+// with what the last apply left.
+func compare(f *provision.Facts, id string, want wanted) (compared, error) {
+	c := compared{entry: f.Entry(id)}
+	c.fact, c.there = f.Files[want.path]
+	if c.there && !c.fact.IsRegular() && !c.fact.IsLink() {
+		return c, fmt.Errorf("%s: something that is not a file is in the way", want.path)
+	}
+	c.content = !c.there || c.fact.IsLink() || c.fact.SHA256 != want.sum
+	c.attrs = !c.content && !sameAttrs(c.fact, want)
+	if e := c.entry; e != nil && e.Hash != "" {
+		switch {
+		case c.content:
+			c.drifted = !c.there || c.fact.IsLink() || !e.Knows(c.fact.SHA256)
+		case c.attrs:
+			c.drifted = e.Attrs != attrsOf(c.fact, want)
+		}
+	}
+	return c, nil
+}
+
+// change describes the difference, without the ops of a new content.
+func (c compared) change(f *provision.Facts, id, what string, want wanted) provision.Change {
+	attrs := provision.Attrs(want.mode, want.owner, want.group)
+	ch := provision.Change{
+		ID: id, Action: provision.Update, Drifted: c.drifted,
+		Summary: fmt.Sprintf("%s %s", what, want.path),
+		Hash:    want.sum,
+		Record:  &provision.Entry{Hash: want.sum, Attrs: attrs},
+	}
+	switch {
+	case !c.there:
+		ch.Action = provision.Create
+		ch.Record.Created = c.entry == nil
+		ch.Summary += " " + attrs
+	case c.attrs:
+		ch.Summary += fmt.Sprintf(" %s -> %s", attrsOf(c.fact, want), attrs)
+		ch.Ops = []provision.Op{provision.SetAttrs{Path: want.path, Mode: want.mode, Owner: want.owner, Group: want.group}}
+	case c.entry == nil:
+		ch.Summary += " (replaces what is there; kept for destroy)"
+	}
+	if c.there && c.content {
+		ch.Record.Original = original(f, id, want.path)
+	}
+	return ch
+}
+
+// A File is a regular file with a content that fits in memory.
+type File struct {
+	Path         string
+	Owner, Group string
+	Mode         fs.FileMode
+	Content      []byte
+	// Secrets are masked in diffs.
+	Secrets []string
+}
+
+// ID implements provision.Resource.
+func (r File) ID() string { return provision.ID(provision.KindFile, r.Path) }
+
+// Queries implements provision.Resource.
+func (r File) Queries() []provision.Query {
+	return append(parentQueries(r.Path), provision.FileQuery{Path: r.Path, Content: true, Unless: sum(r.Content)})
+}
+
+// Observe implements provision.Resource.
+func (r File) Observe(_ context.Context, _ provision.Reader, f *provision.Facts) ([]provision.Change, error) {
+	want := wanted{path: r.Path, mode: r.Mode, sum: sum(r.Content)}
+	want.owner, want.group = owner(f, r.Owner, r.Group)
+	c, err := compare(f, r.ID(), want)
+	if err != nil {
+		return nil, err
+	}
+	if !c.content && !c.attrs {
+		return nil, nil
+	}
+	ch := c.change(f, r.ID(), "file", want)
+	changes, err := parents(f, r.Path)
+	if err != nil {
+		return nil, err
+	}
+	if c.content {
+		ch.Diff = diff(r.Path, c.fact, r.Content, r.Secrets)
+		ch.Ops = []provision.Op{provision.PutFile{
+			Path: r.Path, Content: r.Content, Mode: want.mode, Owner: want.owner, Group: want.group,
+			Original: ch.Record.Original,
+		}}
+	}
+	return append(changes, ch), nil
+}
+
+func sum(b []byte) string {
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
+}
+
+// A Payload is the content of a Binary.
+type Payload struct {
+	SHA256 string // of the content, in hex
+	Size   int64  // of the content
+	// Open returns the content as a gzip stream.
+	Open func() (io.ReadCloser, error)
+}
+
+// A Binary is a program, made for the machine's architecture.
+type Binary struct {
+	Path         string
+	Owner, Group string
+	Mode         fs.FileMode
+	// Source returns the program for an architecture as Go names it.
+	Source func(arch string) (Payload, error)
+}
+
+// ID implements provision.Resource.
+func (r Binary) ID() string { return provision.ID(provision.KindFile, r.Path) }
+
+// Queries implements provision.Resource.
+func (r Binary) Queries() []provision.Query {
+	return append(parentQueries(r.Path), provision.FileQuery{Path: r.Path})
+}
+
+// Observe implements provision.Resource.
+func (r Binary) Observe(_ context.Context, _ provision.Reader, f *provision.Facts) ([]provision.Change, error) {
+	p, err := r.Source(f.Arch)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.Path, err)
+	}
+	want := wanted{path: r.Path, mode: r.Mode, sum: p.SHA256}
+	want.owner, want.group = owner(f, r.Owner, r.Group)
+	c, err := compare(f, r.ID(), want)
+	if err != nil {
+		return nil, err
+	}
+	if !c.content && !c.attrs {
+		return nil, nil
+	}
+	ch := c.change(f, r.ID(), "program", want)
+	changes, err := parents(f, r.Path)
+	if err != nil {
+		return nil, err
+	}
+	if c.content {
+		ch.Summary += fmt.Sprintf(" (%s, %s)", f.Arch, versions(c, p))
+		ch.Ops = []provision.Op{provision.Upload{
+			Path: r.Path, Mode: want.mode, Owner: want.owner, Group: want.group,
+			Original: ch.Record.Original, SHA256: p.SHA256, Size: p.Size, Open: p.Open,
+		}}
+	}
+	return append(changes, ch), nil
+}
+
+// versions names a program's old and new content.
+func versions(c compared, p Payload) string {
+	s := fmt.Sprintf("%d bytes, sha256 %.12s", p.Size, p.SHA256)
+	if c.there && c.fact.IsRegular() {
+		s = fmt.Sprintf("%d bytes, sha256 %.12s -> %s", c.fact.Size, c.fact.SHA256, s)
+	}
+	return s
+}
+
+// An Absent is a file or link that must not be there.
+type Absent struct{ Path string }
+
+// ID implements provision.Resource. It is the id that the file would have.
+func (r Absent) ID() string { return provision.ID(provision.KindFile, r.Path) }
+
+// Queries implements provision.Resource.
+func (r Absent) Queries() []provision.Query {
+	return []provision.Query{provision.FileQuery{Path: r.Path}}
+}
+
+// Observe implements provision.Resource.
+func (r Absent) Observe(_ context.Context, _ provision.Reader, f *provision.Facts) ([]provision.Change, error) {
+	fact, there := f.Files[r.Path]
+	if !there {
+		return nil, nil
+	}
+	if fact.IsDir() {
+		return nil, fmt.Errorf("%s: a directory is in the way", r.Path)
+	}
+	keep := original(f, r.ID(), r.Path)
+	ch := provision.Change{
+		ID: r.ID(), Action: provision.Delete, Summary: "file " + r.Path,
+		Ops: []provision.Op{provision.Remove{Path: r.Path, Original: keep}},
+	}
+	if keep != "" {
+		ch.Record = &provision.Entry{Hash: absentHash, Original: keep}
+	}
+	if e := f.Entry(r.ID()); e != nil && e.Hash == absentHash {
+		ch.Drifted = true
+	}
+	return []provision.Change{ch}, nil
+}
+
+// absentHash is what the receipt remembers of a file that was taken away.
+const absentHash = "absent"

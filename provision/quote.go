@@ -1,0 +1,36 @@
+package provision
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// Quote returns s as one word of a POSIX shell. It is the only place where
+// that is done.
+func Quote(s string) string {
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// QuoteAll returns argv as words of a POSIX shell.
+func QuoteAll(argv []string) string { return quoteAll(argv) }
+
+func quoteAll(argv []string) string {
+	words := make([]string, len(argv))
+	for i, a := range argv {
+		words[i] = Quote(a)
+	}
+	return strings.Join(words, " ")
+}
+
+// checkPath refuses paths that the line-based answers of a machine could
+// not carry back unchanged.
+func checkPath(p string) error {
+	switch {
+	case !strings.HasPrefix(p, "/"):
+		return fmt.Errorf("path %q: not absolute", p)
+	case strings.HasSuffix(p, " "), strings.ContainsRune(p, '\\'), strings.ContainsFunc(p, unicode.IsControl):
+		return fmt.Errorf("path %q: backslashes, control characters and a blank at the end are not supported", p)
+	}
+	return nil
+}
