@@ -1,0 +1,122 @@
+package roles
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"glancectl/provision"
+	"glancectl/provision/machine"
+)
+
+// theirs are directories of the machine itself. They are never given to the
+// service, whatever a proposal says: a chown of /var/log breaks a node.
+var theirs = []string{
+	"/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/sbin",
+	"/srv", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/usr/share",
+	"/var", "/var/cache", "/var/lib", "/var/log", "/var/run", "/var/spool", "/var/tmp",
+}
+
+// A dir is a directory that the service writes to, by its path in the
+// proposal.
+type dir struct {
+	path  string
+	what  string      // what the proposal calls it
+	mode  fs.FileMode // 0 means 0750
+	data  bool        // it holds what users put there
+	image bool        // it is for image data alone
+	log   string      // it is for this log file alone
+}
+
+// dirs are the directories that the service writes to, each one once.
+func (s site) dirs() []dir {
+	g := s.g
+	all := []dir{{path: g.WorkingDirectory, what: "working_directory"}}
+	if sqlite := s.sqliteFile(); sqlite != "" {
+		all = append(all, dir{path: path.Dir(sqlite), what: "the directory of the SQLite database", data: true})
+	}
+	if d := s.fileBacking(); d != "" {
+		all = append(all, dir{path: d, what: "directory of the file backing", data: true, image: true})
+	}
+	if g.Cache.Enabled {
+		all = append(all, dir{path: g.Cache.Directory, what: "directory of the cache", image: true})
+	}
+	all = append(all,
+		dir{path: path.Join(g.WorkingDirectory, "lock"), what: "the lock directory"},
+		dir{path: g.PIDDirectory, what: "pid_directory", mode: 0o755},
+	)
+	for _, e := range s.elements() {
+		all = append(all, dir{path: path.Dir(e.LogFile), what: "the directory of log_file " + e.LogFile, log: e.LogFile})
+	}
+	var once []dir
+	for _, d := range all {
+		d.path = path.Clean(d.path)
+		if d.mode == 0 {
+			d.mode = 0o750
+		}
+		at := slices.IndexFunc(once, func(o dir) bool { return o.path == d.path })
+		if at < 0 {
+			once = append(once, d)
+			continue
+		}
+		// It is for several things now.
+		o := &once[at]
+		o.data = o.data || d.data
+		o.image = o.image && d.image
+		if o.log != d.log {
+			o.log = ""
+		}
+	}
+	return once
+}
+
+// checkDirs fails if the service would be given a directory of the machine.
+func (s site) checkDirs() error {
+	for _, d := range s.dirs() {
+		if s.isTheirs(s.path(d.path)) {
+			return fmt.Errorf("node %s: %s: %s belongs to the machine; give the service a directory of its own, such as %s",
+				s.node.Name, d.what, d.path, path.Join(d.path, "glance"))
+		}
+	}
+	return nil
+}
+
+// directories returns the resources for everything that files are put into or
+// the service writes to. Directories above them that are missing are made on
+// the way; those that are there stay as they are.
+func (s site) directories(files []file) []provision.Resource {
+	rs := []provision.Resource{
+		machine.Dir{Path: path.Dir(s.path(s.m.Binary)), Owner: s.root(), Group: s.root(), Mode: 0o755},
+	}
+	var seen []string
+	for _, d := range s.dirs() {
+		seen = append(seen, s.path(d.path))
+	}
+	for _, f := range files {
+		// Of all files, only configuration has a directory of its own.
+		name := path.Dir(f.Path)
+		if f.Group != s.group() || s.isTheirs(name) || slices.Contains(seen, name) {
+			continue
+		}
+		seen = append(seen, name)
+		rs = append(rs, machine.Dir{Path: name, Owner: s.root(), Group: s.group(), Mode: 0o750})
+	}
+	for _, d := range s.dirs() {
+		rs = append(rs, machine.Dir{
+			Path: s.path(d.path), Owner: s.user(), Group: s.group(), Mode: d.mode, Data: d.data,
+		})
+	}
+	return rs
+}
+
+// isTheirs reports whether a path on the node is a directory of the machine.
+func (s site) isTheirs(name string) bool {
+	return s.node.Root == "" && slices.Contains(theirs, name)
+}
+
+// below reports whether name is below dir.
+func below(name, dir string) bool {
+	return strings.HasPrefix(name, path.Join(dir, "/")+"/") || path.Clean(dir) == "/"
+}

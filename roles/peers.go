@@ -1,0 +1,142 @@
+package roles
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+
+	"glancectl/provision"
+	"glancectl/provision/dbserver"
+	"glancectl/provision/identity"
+
+	"glancectl/proposals"
+)
+
+// What the service is called in a Keystone's catalog.
+const (
+	serviceName        = "glance"
+	serviceType        = "image"
+	serviceDescription = "OpenStack Image service"
+)
+
+// databaseStage gives the service its database and user. Without them nothing
+// later can work, so it is required.
+func databaseStage(sites []site) (provision.Stage, error) {
+	stage := provision.Stage{Name: "database", Required: true}
+	if len(sites) == 0 || sites[0].g.Database.Type != proposals.DatabaseMySQL {
+		return stage, nil
+	}
+	s := sites[0]
+	m, err := s.mysql()
+	if err != nil {
+		return stage, err
+	}
+	stage.Targets = []provision.Target{peer("mysql", m.Name, m.Node, dbserver.Account{
+		Server:   dbServer(m),
+		Database: s.g.Database.Name,
+		User:     s.g.Database.User,
+		Password: s.databasePassword().Reveal(),
+	})}
+	return stage, nil
+}
+
+// databaseRemoval drops what databaseStage made; without MySQL that is nothing.
+func databaseRemoval(sites []site) (provision.Stage, error) {
+	stage := provision.Stage{Name: "database"}
+	if len(sites) == 0 || sites[0].g.Database.Type != proposals.DatabaseMySQL {
+		return stage, nil
+	}
+	s := sites[0]
+	m, err := s.mysql()
+	if err != nil {
+		return stage, err
+	}
+	stage.Targets = []provision.Target{peer("mysql", m.Name, m.Node, dbserver.Removal{
+		Server: dbServer(m), Database: s.g.Database.Name, User: s.g.Database.User,
+	})}
+	return stage, nil
+}
+
+func dbServer(m *proposals.MySQL) dbserver.Server {
+	return dbserver.Server{
+		Name: m.Name, Socket: m.Socket, Port: m.Port,
+		AdminUser: m.AdminUser, AdminPassword: m.AdminPassword.Reveal(),
+	}
+}
+
+// keystoneStage registers the service. Its daemons cannot validate a token
+// before that, so it is required.
+func keystoneStage(sites []site) (provision.Stage, error) {
+	stage := provision.Stage{Name: "keystone", Required: true}
+	if len(sites) == 0 || sites[0].g.Keystone == nil {
+		return stage, nil
+	}
+	s := sites[0]
+	k, err := s.keystone()
+	if err != nil {
+		return stage, err
+	}
+	r := s.g.Keystone
+	stage.Targets = []provision.Target{peer("keystone", k.Name, k.Node, identity.Registration{
+		Keystone: identityService(k),
+		Project:  r.ServiceProject, Domain: r.Domain, Role: r.ServiceRole,
+		User: r.ServiceUser, Password: s.servicePassword().Reveal(),
+		ServiceName: serviceName, ServiceType: serviceType, Description: serviceDescription,
+		PublicURL:   s.endpoint(r.PublicHost),
+		InternalURL: s.endpoint(r.InternalHost),
+		AdminURL:    s.endpoint(r.AdminHost),
+	})}
+	return stage, nil
+}
+
+// keystoneRemoval takes away what keystoneStage registered; without a
+// Keystone that is nothing.
+func keystoneRemoval(sites []site) (provision.Stage, error) {
+	stage := provision.Stage{Name: "keystone"}
+	if len(sites) == 0 || sites[0].g.Keystone == nil {
+		return stage, nil
+	}
+	s := sites[0]
+	k, err := s.keystone()
+	if err != nil {
+		return stage, err
+	}
+	stage.Targets = []provision.Target{peer("keystone", k.Name, k.Node, identity.Removal{
+		Keystone: identityService(k), Domain: s.g.Keystone.Domain, User: s.g.Keystone.ServiceUser,
+		ServiceName: serviceName, ServiceType: serviceType,
+	})}
+	return stage, nil
+}
+
+func identityService(k *proposals.Keystone) identity.Keystone {
+	a := k.Admin
+	return identity.Keystone{
+		Name: k.Name, AuthURL: k.AuthURL, Region: k.Region,
+		Admin: identity.Credentials{
+			Openrc: a.Openrc, CloudsYAML: a.CloudsYAML, Cloud: a.Cloud,
+			Username: a.Username, Password: a.Password.Reveal(), Project: a.Project,
+			UserDomain: a.UserDomain, ProjectDomain: a.ProjectDomain,
+		},
+	}
+}
+
+// endpoint returns the URL of the api on a host. It names no version: clients
+// ask for the versions themselves.
+func (s site) endpoint(host string) string {
+	if host == "" {
+		host = s.node.Address
+	}
+	u := url.URL{Scheme: "http", Host: net.JoinHostPort(host, strconv.Itoa(s.g.API.Port))}
+	return u.String()
+}
+
+// peer returns a service on another machine as a target. An instance without
+// a node is worked on from the machine that glancectl runs on: its host is "".
+func peer(kind, name, node string, r provision.Resource) provision.Target {
+	what := fmt.Sprintf("%s %s", kind, name)
+	if node != "" {
+		what += " on " + node
+	}
+	return provision.Target{Host: node, Name: what, Resources: []provision.Resource{r}}
+}

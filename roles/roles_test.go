@@ -1,0 +1,566 @@
+package roles
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"glancectl/proposals"
+	"glancectl/provision"
+	"glancectl/provision/machine"
+	"glancectl/service/oslo"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	name = filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+func expand(t *testing.T, p *proposals.Proposal) []provision.Stage {
+	t.Helper()
+	stages, err := Expand(p, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stages
+}
+
+// The whole expansion of each sample: stages, targets, ids in their order.
+func TestExpand(t *testing.T) {
+	for name, sample := range samples() {
+		t.Run(name, func(t *testing.T) {
+			golden(t, name+".stages", outline(expand(t, sample())))
+		})
+	}
+}
+
+// outline writes stages for people.
+func outline(stages []provision.Stage) string {
+	var b strings.Builder
+	for _, s := range stages {
+		b.WriteString(s.Name)
+		if s.Required {
+			b.WriteString(", required")
+		}
+		if s.Once {
+			b.WriteString(", once")
+		}
+		b.WriteByte('\n')
+		for _, target := range s.Targets {
+			fmt.Fprintf(&b, "  %s (host %q)\n", target.Name, target.Host)
+			for _, r := range target.Resources {
+				fmt.Fprintf(&b, "    %s%s\n", r.ID(), attributes(r))
+			}
+			for _, c := range target.Checks {
+				fmt.Fprintf(&b, "    check: %s\n", c.Name)
+			}
+		}
+	}
+	return b.String()
+}
+
+func attributes(r provision.Resource) string {
+	switch r := r.(type) {
+	case machine.Dir:
+		data := ""
+		if r.Data {
+			data = " data"
+		}
+		return " " + provision.Attrs(r.Mode, r.Owner, r.Group) + data
+	case machine.File:
+		return " " + provision.Attrs(r.Mode, r.Owner, r.Group)
+	case machine.Binary:
+		return " " + provision.Attrs(r.Mode, r.Owner, r.Group)
+	case machine.Link:
+		return " -> " + r.Target
+	case machine.Absent:
+		return " absent"
+	case machine.Unit:
+		return " watches " + strings.Join(r.Watch, " ")
+	case machine.Process:
+		return fmt.Sprintf(" %q watches %s", r.Argv, strings.Join(r.Watch, " "))
+	case machine.Command:
+		return fmt.Sprintf(" %q as %q, unless %q, watches %s", r.Run, r.User, r.Check, strings.Join(r.Watch, " "))
+	}
+	return ""
+}
+
+// The files of each sample as they would land on its last node.
+func TestRender(t *testing.T) {
+	for name, sample := range samples() {
+		t.Run(name, func(t *testing.T) {
+			p := sample()
+			files, err := Render(p, p.Glance.Nodes[len(p.Glance.Nodes)-1], Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			for _, f := range files {
+				fmt.Fprintf(&b, "-- %s %s --\n%s", f.Path, provision.Attrs(f.Mode, f.Owner, f.Group), f.Content)
+			}
+			golden(t, name+".files", b.String())
+		})
+	}
+}
+
+// notExpanded are fields that change nothing on a node, and who reads them.
+var notExpanded = map[string]string{
+	"Description":             "shown to people",
+	"File":                    "shown to people",
+	"Digest":                  "part of the receipt",
+	"Nodes.Connect":           "says how cmd/glancectl connects",
+	"Nodes.SSH":               "says how cmd/glancectl connects",
+	"Glance.Backings.Default": "loading makes DefaultBacking of it",
+}
+
+// Every field of a proposal is read: changing it changes what Expand gives
+// for one of the samples.
+func TestEveryAttributeHasAnEffect(t *testing.T) {
+	effect := make(map[string]bool)
+	for _, sample := range samples() {
+		before := dump(Expand(sample(), options()))
+		for i := 0; ; i++ {
+			p := sample()
+			w := walker{target: i}
+			w.walk(reflect.ValueOf(p).Elem(), "")
+			if w.changed == "" {
+				break
+			}
+			effect[w.changed] = effect[w.changed] || dump(Expand(p, options())) != before
+		}
+	}
+	if len(effect) < 100 {
+		t.Fatalf("found %d attributes; want all of a proposal", len(effect))
+	}
+	for name, ok := range effect {
+		_, excused := notExpanded[name]
+		for prefix := range notExpanded {
+			excused = excused || strings.HasPrefix(name, prefix+".")
+		}
+		if !ok && !excused {
+			t.Errorf("nothing reads %s", name)
+		}
+		if ok && excused {
+			t.Errorf("%s is read, but stands in notExpanded", name)
+		}
+	}
+}
+
+// A walker changes the target-th leaf of a value.
+type walker struct {
+	target  int
+	at      int
+	changed string // the name of that leaf, "" when there is none
+}
+
+func (w *walker) walk(v reflect.Value, name string) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			w.walk(v.Elem(), name)
+		}
+		return
+	case reflect.Slice:
+		for i := range v.Len() {
+			w.walk(v.Index(i), name)
+		}
+		if v.Type().Elem().Kind() == reflect.String {
+			w.leaf(name, func() { v.Set(reflect.Append(v, reflect.ValueOf("/more.qcow2"))) })
+		}
+		return
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[proposals.Secret]() {
+			w.leaf(name, func() { v.Set(reflect.ValueOf(proposals.NewSecret("another one"))) })
+			return
+		}
+		for i := range v.NumField() {
+			field := v.Type().Field(i)
+			next := field.Name
+			if field.Anonymous {
+				next = ""
+			}
+			w.walk(v.Field(i), strings.TrimPrefix(strings.TrimSuffix(name+"."+next, "."), "."))
+		}
+		return
+	}
+	w.leaf(name, func() { alter(v) })
+}
+
+func (w *walker) leaf(name string, change func()) {
+	if w.at == w.target {
+		w.changed = name
+		change()
+	}
+	w.at++
+}
+
+func alter(v reflect.Value) {
+	switch {
+	case v.Type() == reflect.TypeFor[time.Duration]():
+		v.SetInt(v.Int() + int64(time.Second))
+	case v.Kind() == reflect.String:
+		v.SetString(v.String() + "x")
+	case v.Kind() == reflect.Bool:
+		v.SetBool(!v.Bool())
+	case v.Kind() == reflect.Float64:
+		v.SetFloat(v.Float() + 0.1)
+	default:
+		v.SetInt(v.Int() + 1)
+	}
+}
+
+// dump writes everything that Expand returned, without functions.
+func dump(stages []provision.Stage, err error) string {
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	var b strings.Builder
+	dumpValue(&b, reflect.ValueOf(stages))
+	return b.String()
+}
+
+func dumpValue(b *strings.Builder, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Func:
+	case reflect.Interface, reflect.Pointer:
+		if !v.IsNil() {
+			fmt.Fprintf(b, "%s", v.Elem().Type())
+			dumpValue(b, v.Elem())
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			fmt.Fprintf(b, "%q\n", v.Bytes())
+			return
+		}
+		for i := range v.Len() {
+			dumpValue(b, v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fmt.Fprintf(b, "%s: ", v.Type().Field(i).Name)
+			dumpValue(b, v.Field(i))
+		}
+	default:
+		fmt.Fprintf(b, "%v\n", v)
+	}
+}
+
+// resources returns all resources of one type in the stages of p.
+func resources[R provision.Resource](t *testing.T, p *proposals.Proposal) []R {
+	t.Helper()
+	var rs []R
+	for _, stage := range expand(t, p) {
+		for _, target := range stage.Targets {
+			for _, r := range target.Resources {
+				if r, ok := r.(R); ok {
+					rs = append(rs, r)
+				}
+			}
+		}
+	}
+	return rs
+}
+
+// config reads a rendered file of a sample the way the service does.
+func config(t *testing.T, p *proposals.Proposal, name string) *oslo.Config {
+	t.Helper()
+	for _, f := range resources[machine.File](t, p) {
+		if f.Path == name {
+			c, err := oslo.Parse(name, f.Content)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+	}
+	t.Fatalf("nothing writes %s", name)
+	return nil
+}
+
+func option(t *testing.T, p *proposals.Proposal, file, section, key string) string {
+	t.Helper()
+	value, ok := config(t, p, file).Get(section, key)
+	if !ok {
+		return "(unset)"
+	}
+	return value
+}
+
+// Where the barclamp's templates and recipes went wrong.
+func TestDefectsOfTheBarclamp(t *testing.T) {
+	p := swift()
+	g := p.Glance
+	g.UseSyslog = true
+	g.Database.IdleTimeout = 99 * time.Second
+	for _, test := range []struct {
+		file, section, key, want string
+	}{
+		{"/etc/glance/glance-api.conf", "DEFAULT", "delayed_delete", "True"},
+		{"/etc/glance/glance-scrubber.conf", "DEFAULT", "delayed_delete", "True"},
+		{"/etc/glance/glance-scrubber.conf", "DEFAULT", "scrub_time", "43200"},
+		{"/etc/glance/glance-scrubber.conf", "glance_store", "swift_store_config_file", "/etc/glance/glance-swift.conf"},
+		{"/etc/glance/glance-registry.conf", "DEFAULT", "use_syslog", "True"},
+		{"/etc/glance/glance-registry.conf", "database", "connection_recycle_time", "99"},
+		{"/etc/glance/glance-api.conf", "DEFAULT", "pid_file", "/var/run/glance/glance-api.pid"},
+		{"/etc/glance/glance-api.conf", "oslo_concurrency", "lock_path", "/var/lib/glance/lock"},
+		{"/etc/glance/glance-pruner.conf", "DEFAULT", "image_cache_max_size", "10737418240"},
+		{"/etc/glance/glance-pruner.conf", "DEFAULT", "image_cache_percent_extra_to_free", "0.2"},
+		{"/etc/glance/glance-reaper.conf", "DEFAULT", "image_cache_stall_time", "86400"},
+		{"/etc/glance/glance-cache.conf", "DEFAULT", "image_cache_stall_time", "86400"},
+	} {
+		if got := option(t, p, test.file, test.section, test.key); got != test.want {
+			t.Errorf("%s: [%s] %s = %s; want %s", test.file, test.section, test.key, got, test.want)
+		}
+	}
+
+	p.Glance.Keystone = nil
+	if got := option(t, p, "/etc/glance/glance-api.conf", "paste_deploy", "flavor"); got != "cachemanagement" {
+		t.Errorf("flavor of a cache without Keystone = %s; want cachemanagement", got)
+	}
+	if keys := config(t, p, "/etc/glance/glance-api.conf").Keys("keystone_authtoken"); keys != nil {
+		t.Errorf("without Keystone glance-api.conf has [keystone_authtoken] %v", keys)
+	}
+	p.Glance.Database.Instance = "other"
+	if _, err := Expand(p, options()); err == nil || !strings.Contains(err.Error(), `no mysql "other"`) {
+		t.Errorf("Expand with an instance that nobody defines: error %v; want one that names it", err)
+	}
+}
+
+func TestNoFileIsOpenToEverybody(t *testing.T) {
+	secret := regexp.MustCompile(`secret|p@ss|p%40ss|generated-`)
+	for name, sample := range samples() {
+		for _, f := range resources[machine.File](t, sample()) {
+			if f.Mode&0o007 != 0 && secret.Match(f.Content) {
+				t.Errorf("%s: %s has a password and the mode %v", name, f.Path, f.Mode)
+			}
+		}
+	}
+}
+
+// Files that an earlier proposal put there go when it no longer wants them.
+func TestTurnedOffElementsGo(t *testing.T) {
+	p := production()
+	p.Glance.Cache.Enabled = false
+	var absent []string
+	for _, a := range resources[machine.Absent](t, p) {
+		if !slices.Contains(absent, a.Path) {
+			absent = append(absent, a.Path)
+		}
+	}
+	want := []string{
+		"/etc/glance/glance-swift.conf",
+		"/etc/cron.d/glance-reaper", "/etc/cron.d/glance-prefetcher", "/etc/cron.d/glance-pruner",
+	}
+	if diff := cmp.Diff(want, absent); diff != "" {
+		t.Errorf("absent files (-want +got):\n%s", diff)
+	}
+	for _, f := range resources[machine.File](t, p) {
+		if slices.Contains(absent, f.Path) {
+			t.Errorf("%s is both written and removed", f.Path)
+		}
+	}
+}
+
+func TestEveryResourceHasItsOwnID(t *testing.T) {
+	for name, sample := range samples() {
+		seen := make(map[string]bool)
+		for _, stage := range expand(t, sample()) {
+			for _, target := range stage.Targets {
+				for _, r := range target.Resources {
+					id := target.Name + " " + r.ID()
+					if seen[id] {
+						t.Errorf("%s: two resources are %s", name, id)
+					}
+					seen[id] = true
+				}
+			}
+		}
+	}
+}
+
+// What is watched is there: a typing error in an id would keep a daemon from
+// being restarted.
+func TestWatchedResourcesExist(t *testing.T) {
+	for name, sample := range samples() {
+		ids := make(map[string]bool)
+		var watched []string
+		for _, stage := range expand(t, sample()) {
+			for _, target := range stage.Targets {
+				for _, r := range target.Resources {
+					ids[r.ID()] = true
+					switch r := r.(type) {
+					case machine.Unit:
+						watched = append(watched, r.Watch...)
+					case machine.Process:
+						watched = append(watched, r.Watch...)
+					case machine.Command:
+						watched = append(watched, r.Watch...)
+					}
+				}
+			}
+		}
+		if len(watched) == 0 {
+			t.Errorf("%s: nothing is watched", name)
+		}
+		for _, id := range watched {
+			if !ids[id] {
+				t.Errorf("%s: %s is watched, but nothing makes it", name, id)
+			}
+		}
+	}
+}
+
+// Nothing of a node with a root is outside of it.
+func TestRoot(t *testing.T) {
+	p := quickstart()
+	root := p.Nodes[0].Root
+	outside := regexp.MustCompile(`(^|[^/\w])/(etc|var|usr|run)/`)
+	for _, f := range resources[machine.File](t, p) {
+		if !strings.HasPrefix(f.Path, root+"/") {
+			t.Errorf("%s is outside of %s", f.Path, root)
+		}
+		for line := range strings.Lines(string(f.Content)) {
+			if strings.Contains(line, "=") && outside.MatchString(strings.ReplaceAll(line, root, "")) &&
+				!strings.Contains(line, root+"/") {
+				t.Errorf("%s leads out of %s: %s", f.Path, root, line)
+			}
+		}
+		if f.Owner != "" || f.Group != "" {
+			t.Errorf("%s is given to %s:%s; want the calling user to keep it", f.Path, f.Owner, f.Group)
+		}
+	}
+	if got, want := option(t, p, root+"/etc/glance/glance-api.conf", "database", "connection"),
+		"sqlite:////srv/quick start/var/lib/glance/glance.sqlite"; got != want {
+		t.Errorf("connection = %s; want %s", got, want)
+	}
+	if rs := resources[machine.User](t, p); len(rs) > 0 {
+		t.Errorf("a node without systemd gets the users %v", rs)
+	}
+}
+
+func TestDatabasePasswordIsPercentEncoded(t *testing.T) {
+	p := swift()
+	p.Glance.Database.Password = proposals.NewSecret("a b+c@d:e/f%g$h?")
+	want := "mysql+pymysql://glance:a%20b%2Bc%40d%3Ae%2Ff%25g%24h%3F@10.77.0.4:3306/glance?charset=utf8"
+	if got := option(t, p, "/etc/glance/glance-api.conf", "database", "connection"); got != want {
+		t.Errorf("connection = %s; want %s", got, want)
+	}
+}
+
+func TestDirectoriesOfTheMachine(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*proposals.GlanceServer)
+		want   string // in the error; "" for none
+	}{
+		{"log", func(g *proposals.GlanceServer) { g.API.LogFile = "/var/log/api.log" }, "/var/log"},
+		{"images", func(g *proposals.GlanceServer) { g.Backings[0].Directory = "/srv/" }, "/srv"},
+		{"pids", func(g *proposals.GlanceServer) { g.PIDDirectory = "/run" }, "/run"},
+		{"a folder of its own", func(g *proposals.GlanceServer) { g.Backings[0].Directory = "/srv/images" }, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := production()
+			test.change(p.Glance)
+			_, err := Expand(p, options())
+			if test.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want+" belongs to the machine") {
+				t.Errorf("error %v; want one about %s", err, test.want)
+			}
+		})
+	}
+	// A configuration file may stand in /etc; /etc stays as it is.
+	p := production()
+	p.Glance.API.ConfigFile = "/etc/glance-api.conf"
+	for _, d := range resources[machine.Dir](t, p) {
+		if d.Path == "/etc" {
+			t.Errorf("a configuration file in /etc makes %+v", d)
+		}
+	}
+}
+
+func TestExpandDestroy(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		d    DestroyOptions
+		want string
+	}{
+		{"default", DestroyOptions{}, "nodes\n"},
+		{"database", DestroyOptions{Database: true}, "nodes\ndatabase\n"},
+		{"everything", DestroyOptions{Database: true, Keystone: true, Images: true}, "nodes\nkeystone\ndatabase\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			stages, err := ExpandDestroy(production(), Options{}, test.d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got string
+			for _, s := range stages {
+				got += s.Name + "\n"
+				for _, target := range s.Targets {
+					if r, ok := target.Resources[0].(machine.Removal); ok && r.Images != test.d.Images {
+						t.Errorf("%s removes images: %t; want %t", target.Name, r.Images, test.d.Images)
+					}
+				}
+			}
+			if got != test.want {
+				t.Errorf("stages:\n%swant:\n%s", got, test.want)
+			}
+		})
+	}
+	// Without MySQL and Keystone there is nothing but nodes.
+	stages, err := ExpandDestroy(single(), Options{}, DestroyOptions{Database: true, Keystone: true})
+	if err != nil || len(stages) != 1 {
+		t.Errorf("ExpandDestroy of one node: %d stages, error %v; want 1", len(stages), err)
+	}
+}
+
+func TestWithoutTheRole(t *testing.T) {
+	p := production()
+	p.Glance = nil
+	if stages, err := Expand(p, Options{}); len(stages) > 0 || err != nil {
+		t.Errorf("Expand without the role = %v, %v; want nothing", stages, err)
+	}
+	if _, err := Render(p, "image-1", Options{}); err == nil {
+		t.Error("Render of a node without the role: no error")
+	}
+}
+
+func TestRelative(t *testing.T) {
+	for _, test := range []struct{ dir, name, want string }{
+		{"/usr/bin", "/usr/lib/glancectl/glanced", "../lib/glancectl/glanced"},
+		{"/usr/bin", "/usr/bin/glanced", "glanced"},
+		{"/opt/bin", "/usr/lib/glanced", "../../usr/lib/glanced"},
+	} {
+		if got := relative(test.dir, test.name); got != test.want {
+			t.Errorf("relative(%s, %s) = %s; want %s", test.dir, test.name, got, test.want)
+		}
+	}
+}
