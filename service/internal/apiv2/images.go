@@ -1,0 +1,209 @@
+package apiv2
+
+import (
+	"net/http"
+
+	"glancectl/service/glance"
+)
+
+func (a *API) listImages(w http.ResponseWriter, r *http.Request) error {
+	p, err := a.parseList(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	images, more, err := a.images.List(r.Context(), p.query)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 0, 1024*(len(images)+1))
+	b = append(b, `{"images": [`...)
+	for i, im := range images {
+		b = a.appendImage(separate(b, i), im)
+	}
+	b = append(b, "], "...)
+	b = appendMember(b, "first", p.link(""))
+	b = appendString(appendName(b, "schema"), "/v2/schemas/images")
+	if more {
+		b = append(b, ", "...)
+		b = appendString(appendName(b, "next"), p.link(images[len(images)-1].ID))
+	}
+	return reply(w, http.StatusOK, append(b, '}'))
+}
+
+func (a *API) createImage(w http.ResponseWriter, r *http.Request) error {
+	body, err := readJSON(r)
+	if err != nil {
+		return err
+	}
+	draft, err := a.parseDraft(body)
+	if err != nil {
+		return err
+	}
+	im, err := a.images.Create(r.Context(), draft)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", base(r)+"/v2/images/"+string(im.ID))
+	return reply(w, http.StatusCreated, a.appendImage(nil, im))
+}
+
+func (a *API) showImage(w http.ResponseWriter, r *http.Request) error {
+	id, err := imageID(r, noImage)
+	if err != nil {
+		return err
+	}
+	im, err := a.images.Get(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, a.appendImage(nil, im))
+}
+
+func (a *API) patchImage(w http.ResponseWriter, r *http.Request) error {
+	changes, err := a.readPatch(r)
+	if err != nil {
+		return err
+	}
+	id, err := imageID(r, noImage)
+	if err != nil {
+		return err
+	}
+	im, err := a.images.Update(r.Context(), id, changes)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, a.appendImage(nil, im))
+}
+
+func (a *API) deleteImage(w http.ResponseWriter, r *http.Request) error {
+	id, err := imageID(r, noImageDelete)
+	if err != nil {
+		return err
+	}
+	if err := a.images.Delete(r.Context(), id); err != nil {
+		return err
+	}
+	return done(w)
+}
+
+func (a *API) deactivate(w http.ResponseWriter, r *http.Request) error {
+	id, err := imageID(r, noImage)
+	if err != nil {
+		return err
+	}
+	if err := a.images.Deactivate(r.Context(), id); err != nil {
+		return err
+	}
+	return done(w)
+}
+
+func (a *API) reactivate(w http.ResponseWriter, r *http.Request) error {
+	id, err := imageID(r, noImage)
+	if err != nil {
+		return err
+	}
+	if err := a.images.Reactivate(r.Context(), id); err != nil {
+		return err
+	}
+	return done(w)
+}
+
+func (a *API) addTag(w http.ResponseWriter, r *http.Request) error {
+	tag := r.PathValue("tag")
+	if err := a.validate("tags", list{tag}); err != nil {
+		return err
+	}
+	id, err := imageID(r, noImageFound)
+	if err != nil {
+		return err
+	}
+	if err := a.images.AddTag(r.Context(), id, tag); err != nil {
+		return err
+	}
+	return done(w)
+}
+
+func (a *API) removeTag(w http.ResponseWriter, r *http.Request) error {
+	id, err := imageID(r, noImageFound)
+	if err != nil {
+		return err
+	}
+	if err := a.images.RemoveTag(r.Context(), id, r.PathValue("tag")); err != nil {
+		return err
+	}
+	return done(w)
+}
+
+func (a *API) listMembers(w http.ResponseWriter, r *http.Request) error {
+	id, err := imageID(r, noImageFound)
+	if err != nil {
+		return err
+	}
+	members, err := a.images.Members(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	all := make(list, 0, len(members))
+	for i := range members {
+		all = append(all, memberDocument(&members[i]))
+	}
+	return reply(w, http.StatusOK, appendJSON(nil, object{{"members", all}, {"schema", "/v2/schemas/members"}}))
+}
+
+func (a *API) addMember(w http.ResponseWriter, r *http.Request) error {
+	project, err := readField(r, "member", memberWords)
+	if err != nil {
+		return err
+	}
+	if project == "" {
+		return bad("Member can't be empty")
+	}
+	id, err := imageID(r, noImageFound)
+	if err != nil {
+		return err
+	}
+	m, err := a.images.AddMember(r.Context(), id, project)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, appendJSON(nil, memberDocument(m)))
+}
+
+func (a *API) showMember(w http.ResponseWriter, r *http.Request) error {
+	id, err := imageID(r, noImageFound)
+	if err != nil {
+		return err
+	}
+	m, err := a.images.Member(r.Context(), id, r.PathValue("member"))
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, appendJSON(nil, memberDocument(m)))
+}
+
+func (a *API) setMember(w http.ResponseWriter, r *http.Request) error {
+	status, err := readField(r, "status", statusWords)
+	if err != nil {
+		return err
+	}
+	id, err := imageID(r, noImageFound)
+	if err != nil {
+		return err
+	}
+	m, err := a.images.SetMember(r.Context(), id, r.PathValue("member"), glance.MemberStatus(status))
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, appendJSON(nil, memberDocument(m)))
+}
+
+func (a *API) removeMember(w http.ResponseWriter, r *http.Request) error {
+	id, err := imageID(r, noImageFound)
+	if err != nil {
+		return err
+	}
+	if err := a.images.RemoveMember(r.Context(), id, r.PathValue("member")); err != nil {
+		return err
+	}
+	return done(w)
+}
