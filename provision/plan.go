@@ -282,6 +282,9 @@ func observeTarget(ctx context.Context, n *node, t Target) ([]Change, error) {
 func (n *node) leftovers(ctx context.Context) ([]Change, error) {
 	left := leftovers(n.facts.Receipt, n.wanted)
 	left = slices.DeleteFunc(left, func(e Entry) bool { return n.changing[e.ID] })
+	for i := range left {
+		left[i].Scratch = false // the service goes on, and so may who reads its logs
+	}
 	if len(left) == 0 {
 		return nil, nil
 	}

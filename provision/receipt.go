@@ -37,6 +37,7 @@ type Entry struct {
 	Created  bool   `toml:"created,omitempty"`  // it was not there before us
 	Original string `toml:"original,omitempty"` // where what was there before us is kept
 	Data     bool   `toml:"data,omitempty"`     // a directory with users' data
+	Scratch  bool   `toml:"scratch,omitempty"`  // a directory whose content is nobody's loss
 }
 
 // Knows reports whether hash is one that an apply of ours left or was about
@@ -109,7 +110,7 @@ func (r *Receipt) announce(changes []Change) *Receipt {
 		if old := next.Entry(e.ID); old != nil {
 			old.Pending = e.Hash
 			old.Created = old.Created || e.Created
-			old.Data = e.Data
+			old.Data, old.Scratch = e.Data, e.Scratch
 			if old.Original == "" {
 				old.Original = e.Original
 			}

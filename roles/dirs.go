@@ -26,6 +26,7 @@ type dir struct {
 	what  string      // what the proposal calls it
 	mode  fs.FileMode // 0 means 0750
 	data  bool        // it holds what users put there
+	scrap bool        // what it holds is of no use without the service
 	image bool        // it is for image data alone
 	log   string      // it is for this log file alone
 }
@@ -41,14 +42,16 @@ func (s site) dirs() []dir {
 		all = append(all, dir{path: d, what: "directory of the file backing", data: true, image: true})
 	}
 	if g.Cache.Enabled {
-		all = append(all, dir{path: g.Cache.Directory, what: "directory of the cache", image: true})
+		all = append(all, dir{path: g.Cache.Directory, what: "directory of the cache", image: true, scrap: true})
 	}
 	all = append(all,
-		dir{path: path.Join(g.WorkingDirectory, "lock"), what: "the lock directory"},
-		dir{path: g.PIDDirectory, what: "pid_directory", mode: 0o755},
+		dir{path: path.Join(g.WorkingDirectory, "lock"), what: "the lock directory", scrap: true},
+		dir{path: g.PIDDirectory, what: "pid_directory", mode: 0o755, scrap: true},
 	)
 	for _, e := range s.elements() {
-		all = append(all, dir{path: path.Dir(e.LogFile), what: "the directory of log_file " + e.LogFile, log: e.LogFile})
+		all = append(all, dir{
+			path: path.Dir(e.LogFile), what: "the directory of log_file " + e.LogFile, log: e.LogFile, scrap: true,
+		})
 	}
 	var once []dir
 	for _, d := range all {
@@ -64,6 +67,7 @@ func (s site) dirs() []dir {
 		// It is for several things now.
 		o := &once[at]
 		o.data = o.data || d.data
+		o.scrap = o.scrap && d.scrap
 		o.image = o.image && d.image
 		if o.log != d.log {
 			o.log = ""
@@ -105,7 +109,7 @@ func (s site) directories(files []file) []provision.Resource {
 	}
 	for _, d := range s.dirs() {
 		rs = append(rs, machine.Dir{
-			Path: s.path(d.path), Owner: s.user(), Group: s.group(), Mode: d.mode, Data: d.data,
+			Path: s.path(d.path), Owner: s.user(), Group: s.group(), Mode: d.mode, Data: d.data, Scratch: d.scrap,
 		})
 	}
 	return rs

@@ -89,6 +89,9 @@ func attributes(r provision.Resource) string {
 		if r.Data {
 			data = " data"
 		}
+		if r.Scratch {
+			data += " scratch"
+		}
 		return " " + provision.Attrs(r.Mode, r.Owner, r.Group) + data
 	case machine.File:
 		return " " + provision.Attrs(r.Mode, r.Owner, r.Group)

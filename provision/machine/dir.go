@@ -19,6 +19,9 @@ type Dir struct {
 	// Data says that users' data is below: a removal leaves a directory that
 	// is not empty unless it is told otherwise.
 	Data bool
+	// Scratch says that what is below came with the service and goes with it:
+	// logs, locks, caches. Destroying removes it all.
+	Scratch bool
 }
 
 // ID implements provision.Resource.
@@ -39,7 +42,7 @@ func (r Dir) Observe(_ context.Context, _ provision.Reader, f *provision.Facts) 
 	ch := provision.Change{
 		ID: r.ID(), Action: provision.Update, Summary: "directory " + r.Path,
 		Hash:    dirHash,
-		Record:  &provision.Entry{Hash: dirHash, Attrs: attrs, Data: r.Data},
+		Record:  &provision.Entry{Hash: dirHash, Attrs: attrs, Data: r.Data, Scratch: r.Scratch},
 		Drifted: e != nil && e.Hash != "",
 	}
 	switch {
