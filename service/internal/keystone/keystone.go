@@ -219,7 +219,7 @@ func plausible(s string) bool {
 // identityHeaders are the beginnings of the names of headers by which a
 // trusted proxy says who the caller is. We trust none.
 var identityHeaders = []string{
-	"x-identity-status", "x-service-identity-status",
+	"x-identity", "x-service-identity",
 	"x-user", "x-project", "x-tenant", "x-domain", "x-role", "x-is-admin-project",
 	"x-service-user", "x-service-project", "x-service-tenant", "x-service-domain", "x-service-role", "x-service-catalog",
 	"x-token-info", "x-auth-key", "openstack-system-scope",

@@ -1,0 +1,555 @@
+package keystone_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"glancectl/service/glance"
+	"glancectl/service/internal/keystone"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A site is a service behind the middleware, with its Keystone.
+type site struct {
+	*fakeKeystone
+	clock *clock
+	m     *keystone.Middleware
+	log   *syncBuffer
+}
+
+func newSite(t *testing.T, change ...func(*keystone.Options)) *site {
+	t.Helper()
+	s := &site{clock: newClock(), log: new(syncBuffer)}
+	s.fakeKeystone = newFakeKeystone(t, s.clock)
+	o := keystone.Options{
+		AuthURL:            s.URL + "/v3/",
+		WWWAuthenticateURI: "http://keystone.example:5000",
+		Username:           "glance",
+		Password:           servicePassword,
+		Project:            "service",
+		Now:                s.clock.Now,
+		Log:                slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	m, err := keystone.New(o)
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	s.m = m
+	return s
+}
+
+// get sends a request with headers, given as name, value, ..., through
+// Require. The caller is the one the handler saw, nil if it was not reached.
+func (s *site) get(headers ...string) (*httptest.ResponseRecorder, *glance.Caller) {
+	return send(s.m.Require, headers...)
+}
+
+func send(middleware func(http.Handler) http.Handler, headers ...string) (*httptest.ResponseRecorder, *glance.Caller) {
+	var seen *glance.Caller
+	h := middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		c := glance.CallerFrom(r.Context())
+		seen = &c
+	}))
+	r := httptest.NewRequest(http.MethodGet, "/v2/images", nil)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w, seen
+}
+
+var (
+	member = &glance.Caller{UserID: "u1", ProjectID: "p1", Roles: []string{"member", "reader"}}
+	admin  = &glance.Caller{UserID: "u0", ProjectID: "p0", Roles: []string{"admin"}, Admin: true}
+)
+
+func TestRequire(t *testing.T) {
+	s := newSite(t)
+	s.tokens["gAAAAA-expired"] = fakeToken{"u1", "p1", nil, s.clock.Now().Add(-time.Second)}
+	s.tokens["gAAAAA-unscoped"] = fakeToken{"u1", "", nil, s.clock.Now().Add(time.Hour)}
+	for _, test := range []struct {
+		name    string
+		headers []string
+		code    int
+		want    *glance.Caller
+	}{
+		{"member", []string{"X-Auth-Token", memberToken}, 200, member},
+		{"admin", []string{"X-Auth-Token", adminToken}, 200, admin},
+		{"storage token", []string{"X-Storage-Token", memberToken}, 200, member},
+		{"auth token goes first", []string{"X-Storage-Token", memberToken, "X-Auth-Token", adminToken}, 200, admin},
+		{"unscoped", []string{"X-Auth-Token", "gAAAAA-unscoped"}, 200, &glance.Caller{UserID: "u1", Roles: []string{}}},
+		{"none", nil, 401, nil},
+		{"empty", []string{"X-Auth-Token", ""}, 401, nil},
+		{"unknown", []string{"X-Auth-Token", "gAAAAA-unknown"}, 401, nil},
+		{"expired", []string{"X-Auth-Token", "gAAAAA-expired"}, 401, nil},
+		{"impossible", []string{"X-Auth-Token", "gAAAAA member"}, 401, nil},
+		{"too long", []string{"X-Auth-Token", strings.Repeat("x", 1<<16)}, 401, nil},
+		{"token of a service alone", []string{"X-Service-Token", adminToken}, 401, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w, got := s.get(test.headers...)
+			if w.Code != test.code {
+				t.Errorf("code = %d; want %d", w.Code, test.code)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("caller (-want +got):\n%s", diff)
+			}
+			challenge := w.Header().Get("WWW-Authenticate")
+			if want := `Keystone uri="http://keystone.example:5000"`; test.code == 401 && challenge != want {
+				t.Errorf("WWW-Authenticate = %q; want %q", challenge, want)
+			}
+		})
+	}
+}
+
+// The bodies are those of webob, which the service this one stands in for uses.
+func TestRefusalBodies(t *testing.T) {
+	s := newSite(t)
+	for _, test := range []struct{ name, accept string }{
+		{"html", ""},
+		{"html", "*/*"},
+		{"html", "text/html, application/json"},
+		{"json", "application/json"},
+		{"text", "text/plain"},
+	} {
+		w, _ := s.get("Accept", test.accept)
+		golden(t, "401."+test.name, w)
+	}
+	s.Close()
+	w, _ := s.get("X-Auth-Token", memberToken)
+	golden(t, "503.html", w)
+	w, _ = s.get("X-Auth-Token", memberToken, "Accept", "application/json")
+	golden(t, "503.json", w)
+}
+
+func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {
+	t.Helper()
+	if got, want := w.Header().Get("Content-Length"), strconv.Itoa(w.Body.Len()); got != want {
+		t.Errorf("%s: Content-Length = %s; want %s", name, got, want)
+	}
+	got := strconv.Itoa(w.Code) + "\n" + w.Header().Get("Content-Type") + "\n" + w.Body.String()
+	want, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+func TestHeadIsRefusedWithoutBody(t *testing.T) {
+	s := newSite(t)
+	w := httptest.NewRecorder()
+	s.m.Require(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(http.MethodHead, "/v2/images", nil))
+	if w.Code != 401 || w.Body.Len() != 0 {
+		t.Errorf("HEAD without a token = %d with %d bytes; want 401 with none", w.Code, w.Body.Len())
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	s := newSite(t)
+	anonymous := &glance.Caller{Anonymous: true}
+	if _, got := send(s.m.Identify, "X-Auth-Token", memberToken); !cmp.Equal(got, member) {
+		t.Errorf("caller with a token = %+v; want %+v", got, member)
+	}
+	if _, got := send(s.m.Identify); !cmp.Equal(got, anonymous) {
+		t.Errorf("caller without a token = %+v; want an anonymous one", got)
+	}
+	s.Close()
+	if w, got := send(s.m.Identify, "X-Auth-Token", adminToken); w.Code != 200 || !cmp.Equal(got, anonymous) {
+		t.Errorf("caller while Keystone is down = %d, %+v; want 200 and an anonymous one", w.Code, got)
+	}
+}
+
+// The headers by which a proxy of the original would say who the caller is.
+var spoofed = []string{
+	"X-Identity-Status", "Confirmed", "X-Service-Identity-Status", "Confirmed",
+	"X-Roles", "admin", "X-Role", "admin", "X-Is-Admin-Project", "True",
+	"X-User-Id", "root", "X-User-Name", "root", "X-User-Domain-Id", "default", "X-User", "root",
+	"X-Project-Id", "victim", "X-Project-Name", "victim", "X-Project-Domain-Name", "d",
+	"X-Tenant-Id", "victim", "X-Tenant-Name", "victim", "X-Tenant", "victim",
+	"X-Service-Roles", "service", "X-Service-User-Id", "nova", "X-Service-Project-Id", "service",
+	"X-Service-Catalog", "[]", "Openstack-System-Scope", "all", "X-Domain-Id", "d",
+	"X_Roles", "admin", "x_identity_status", "Confirmed",
+}
+
+func TestSpoofedHeaders(t *testing.T) {
+	s := newSite(t)
+	for _, test := range []struct {
+		name       string
+		middleware func(http.Handler) http.Handler
+		token      string
+		want       glance.Caller
+	}{
+		{"Require", s.m.Require, memberToken, *member},
+		{"Identify", s.m.Identify, "", glance.Caller{Anonymous: true}},
+		{"NoKeystone", keystone.NoKeystone, "", glance.Caller{Roles: []string{}, Admin: true}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, "/v2/images", nil)
+			for i := 0; i < len(spoofed); i += 2 {
+				r.Header[spoofed[i]] = []string{spoofed[i+1]} // as written, not canonical
+			}
+			r.Header.Set("X-Auth-Token", test.token)
+			r.Header.Set("X-Openstack-Request-Id", "req-1")
+			r.Header.Set("X-Image-Meta-Name", "kept")
+			reached := false
+			test.middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				reached = true
+				for i := 0; i < len(spoofed); i += 2 {
+					if v, ok := r.Header[spoofed[i]]; ok {
+						t.Errorf("%s: %q got through", spoofed[i], v)
+					}
+				}
+				if diff := cmp.Diff(test.want, glance.CallerFrom(r.Context())); diff != "" {
+					t.Errorf("caller (-want +got):\n%s", diff)
+				}
+				if r.Header.Get("X-Openstack-Request-Id") == "" || r.Header.Get("X-Image-Meta-Name") == "" {
+					t.Error("a header that claims no identity was removed")
+				}
+			})).ServeHTTP(httptest.NewRecorder(), r)
+			if !reached {
+				t.Error("the handler was not reached")
+			}
+		})
+	}
+	w, got := s.get(append(slices.Clone(spoofed), "X-Auth-Token", "gAAAAA-unknown")...)
+	if w.Code != 401 || got != nil {
+		t.Errorf("spoofed headers with a bad token = %d, %+v; want 401", w.Code, got)
+	}
+}
+
+func TestRequestIDIsKept(t *testing.T) {
+	s := newSite(t)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("X-Auth-Token", memberToken)
+	r = r.WithContext(glance.WithCaller(r.Context(), glance.Caller{Admin: true, RequestID: "req-7"}))
+	s.m.Require(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		want := *member
+		want.RequestID = "req-7"
+		if got := glance.CallerFrom(r.Context()); !cmp.Equal(got, want) {
+			t.Errorf("caller = %+v; want %+v", got, want)
+		}
+	})).ServeHTTP(httptest.NewRecorder(), r)
+}
+
+func TestAnswersAreCached(t *testing.T) {
+	s := newSite(t)
+	s.tokens["gAAAAA-short"] = fakeToken{"u1", "p1", nil, s.clock.Now().Add(100 * time.Second)}
+	steps := []struct {
+		what        string
+		wait        time.Duration
+		token       string
+		code        int
+		validations int // so far
+	}{
+		{"first", 0, memberToken, 200, 1},
+		{"second", 299 * time.Second, memberToken, 200, 1},
+		{"after the cache time", time.Second, memberToken, 200, 2},
+		{"bad", 0, "gAAAAA-unknown", 401, 3},
+		{"bad again", 9 * time.Second, "gAAAAA-unknown", 401, 3},
+		{"bad after the pause", time.Second, "gAAAAA-unknown", 401, 4},
+	}
+	for _, step := range steps {
+		s.clock.add(step.wait)
+		w, _ := s.get("X-Auth-Token", step.token)
+		if _, n := s.counts(); w.Code != step.code || n != step.validations {
+			t.Errorf("%s: %d after %d validations; want %d after %d", step.what, w.Code, n, step.code, step.validations)
+		}
+	}
+}
+
+func TestCachedTokenExpires(t *testing.T) {
+	s := newSite(t)
+	s.tokens["gAAAAA-short"] = fakeToken{"u1", "p1", nil, s.clock.Now().Add(100 * time.Second)}
+	if w, _ := s.get("X-Auth-Token", "gAAAAA-short"); w.Code != 200 {
+		t.Fatalf("before it expires: %d; want 200", w.Code)
+	}
+	s.clock.add(100 * time.Second)
+	if w, _ := s.get("X-Auth-Token", "gAAAAA-short"); w.Code != 401 {
+		t.Errorf("after it expired: %d; want 401", w.Code)
+	}
+}
+
+func TestNoCache(t *testing.T) {
+	s := newSite(t, func(o *keystone.Options) { o.CacheTime = -1 })
+	for range 3 {
+		s.get("X-Auth-Token", memberToken)
+	}
+	if _, n := s.counts(); n != 3 {
+		t.Errorf("validations of 3 requests without a cache = %d; want 3", n)
+	}
+}
+
+func TestCallersShareNothing(t *testing.T) {
+	s := newSite(t)
+	_, first := s.get("X-Auth-Token", memberToken)
+	first.Roles[0] = "admin"
+	if _, second := s.get("X-Auth-Token", memberToken); !cmp.Equal(second, member) {
+		t.Errorf("caller = %+v; want %+v", second, member)
+	}
+}
+
+func TestConcurrentRequestsShareOneQuestion(t *testing.T) {
+	s := newSite(t)
+	s.hold = make(chan struct{})
+	var g sync.WaitGroup
+	for range 50 {
+		g.Go(func() {
+			if w, got := s.get("X-Auth-Token", memberToken); w.Code != 200 || !cmp.Equal(got, member) {
+				t.Errorf("concurrent request = %d, %+v; want 200, %+v", w.Code, got, member)
+			}
+		})
+	}
+	waitFor(t, func() bool { _, n := s.counts(); return n == 1 })
+	close(s.hold)
+	g.Wait()
+	if logins, n := s.counts(); logins != 1 || n != 1 {
+		t.Errorf("50 requests took %d log-ins and %d validations; want 1 and 1", logins, n)
+	}
+}
+
+// A client that gives up must not take others with it that wait for the same
+// answer.
+func TestClientGoesAway(t *testing.T) {
+	s := newSite(t)
+	s.hold = make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	h := s.m.Require(http.NotFoundHandler())
+	first := make(chan int)
+	go func() {
+		r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx)
+		r.Header.Set("X-Auth-Token", memberToken)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		first <- w.Code
+	}()
+	waitFor(t, func() bool { _, n := s.counts(); return n == 1 })
+	second := make(chan int)
+	go func() {
+		w, _ := s.get("X-Auth-Token", memberToken)
+		second <- w.Code
+	}()
+	cancel()
+	<-first
+	close(s.hold)
+	if code := <-second; code != 200 {
+		t.Errorf("second request = %d; want 200", code)
+	}
+	if s.log.String() != "" {
+		t.Errorf("a client that went away was logged as a failure:\n%s", s.log)
+	}
+}
+
+func TestOwnTokenIsRenewed(t *testing.T) {
+	s := newSite(t, func(o *keystone.Options) { o.CacheTime = -1 })
+	s.tokens[memberToken] = fakeToken{"u1", "p1", nil, s.clock.Now().Add(24 * time.Hour)}
+	for _, step := range []struct {
+		what   string
+		before func()
+		logins int // so far
+	}{
+		{"first", func() {}, 1},
+		{"again", func() { s.clock.add(50 * time.Minute) }, 1},
+		{"shortly before it expires", func() { s.clock.add(9*time.Minute + time.Second) }, 2},
+		{"after it was revoked", func() { s.revoke("gAAAAA-own-token") }, 3},
+	} {
+		step.before()
+		w, _ := s.get("X-Auth-Token", memberToken)
+		if n, _ := s.counts(); w.Code != 200 || n != step.logins {
+			t.Errorf("%s: %d after %d log-ins; want 200 after %d", step.what, w.Code, n, step.logins)
+		}
+	}
+}
+
+func TestWrongServicePassword(t *testing.T) {
+	s := newSite(t)
+	s.password = "another"
+	for range 5 {
+		if w, _ := s.get("X-Auth-Token", memberToken); w.Code != 503 {
+			t.Errorf("with a wrong service password: %d; want 503", w.Code)
+		}
+	}
+	if n, _ := s.counts(); n != 1 {
+		t.Errorf("log-ins with a wrong password = %d; want 1, or the account gets locked", n)
+	}
+	s.set(func() { s.password = servicePassword })
+	s.clock.add(10 * time.Second)
+	if w, _ := s.get("X-Auth-Token", memberToken); w.Code != 200 {
+		t.Errorf("after the password was repaired: %d; want 200", w.Code)
+	}
+}
+
+func TestKeystoneFails(t *testing.T) {
+	answer := func(code int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(code)
+			_, _ = w.Write([]byte(body))
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		respond http.HandlerFunc
+	}{
+		{"server error", answer(500, "")},
+		{"forbidden", answer(403, "")},
+		{"own token never accepted", answer(401, "")},
+		{"redirect", answer(302, "")},
+		{"not JSON", answer(200, "<html>"+memberToken)},
+		{"no token", answer(200, "{}")},
+		{"no user", answer(200, `{"token": {"expires_at": "2027-01-01T00:00:00Z"}}`)},
+		{"no expiry", answer(200, `{"token": {"user": {"id": "u1"}}}`)},
+		{"endless", func(w http.ResponseWriter, _ *http.Request) {
+			chunk := bytes.Repeat([]byte(" "), 1<<16)
+			for {
+				if _, err := w.Write(chunk); err != nil {
+					return
+				}
+			}
+		}},
+		{"hangs up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t)
+			s.get("X-Auth-Token", adminToken)
+			s.set(func() { s.respond = test.respond })
+			w, got := s.get("X-Auth-Token", memberToken)
+			if w.Code != 503 || got != nil {
+				t.Errorf("new token = %d, %+v; want 503", w.Code, got)
+			}
+			if !strings.Contains(s.log.String(), "cannot validate a token") {
+				t.Errorf("log = %q; want a line that says what failed", s.log)
+			}
+			if w, got := s.get("X-Auth-Token", adminToken); w.Code != 200 || !cmp.Equal(got, admin) {
+				t.Errorf("token in the cache = %d, %+v; want 200, %+v", w.Code, got, admin)
+			}
+			s.set(func() { s.respond = nil })
+			if w, _ := s.get("X-Auth-Token", memberToken); w.Code != 200 {
+				t.Errorf("after Keystone is well again: %d; want 200", w.Code)
+			}
+			checkNoSecrets(t, s, w)
+		})
+	}
+}
+
+func TestKeystoneIsSlow(t *testing.T) {
+	s := newSite(t, func(o *keystone.Options) { o.Timeout = 50 * time.Millisecond })
+	s.hold = make(chan struct{})
+	t.Cleanup(func() { close(s.hold) })
+	w, _ := s.get("X-Auth-Token", memberToken)
+	if w.Code != 503 {
+		t.Errorf("while Keystone does not answer: %d; want 503", w.Code)
+	}
+	checkNoSecrets(t, s, w)
+}
+
+func TestKeystoneIsDown(t *testing.T) {
+	s := newSite(t)
+	s.get("X-Auth-Token", adminToken)
+	s.Close()
+	w, _ := s.get("X-Auth-Token", memberToken)
+	if w.Code != 503 || w.Header().Get("WWW-Authenticate") != "" {
+		t.Errorf("new token = %d, WWW-Authenticate %q; want 503 and none", w.Code, w.Header().Get("WWW-Authenticate"))
+	}
+	if w, got := s.get("X-Auth-Token", adminToken); w.Code != 200 || !cmp.Equal(got, admin) {
+		t.Errorf("token in the cache = %d, %+v; want 200, %+v", w.Code, got, admin)
+	}
+	checkNoSecrets(t, s, w)
+}
+
+// checkNoSecrets looks for tokens and passwords where people could read them.
+func checkNoSecrets(t *testing.T, s *site, w *httptest.ResponseRecorder) {
+	t.Helper()
+	for _, secret := range []string{memberToken, adminToken, servicePassword, "gAAAAA"} {
+		if strings.Contains(s.log.String(), secret) {
+			t.Errorf("the log shows %q:\n%s", secret, s.log)
+		}
+		if strings.Contains(w.Body.String(), secret) {
+			t.Errorf("the answer shows %q:\n%s", secret, w.Body)
+		}
+	}
+}
+
+func TestNew(t *testing.T) {
+	good := keystone.Options{AuthURL: "http://k:5000", Username: "glance", Password: "x", Project: "service"}
+	for _, test := range []struct {
+		name   string
+		change func(*keystone.Options)
+		want   string // in the error; "" for none
+	}{
+		{"complete", func(*keystone.Options) {}, ""},
+		{"no address", func(o *keystone.Options) { o.AuthURL = "" }, "auth_url"},
+		{"no scheme", func(o *keystone.Options) { o.AuthURL = "keystone:5000" }, "auth_url"},
+		{"other scheme", func(o *keystone.Options) { o.AuthURL = "ftp://keystone" }, "auth_url"},
+		{"no user", func(o *keystone.Options) { o.Username = "" }, "username"},
+		{"no password", func(o *keystone.Options) { o.Password = "" }, "password"},
+		{"no project", func(o *keystone.Options) { o.Project = "" }, "project_name"},
+	} {
+		o := good
+		test.change(&o)
+		_, err := keystone.New(o)
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: New = %v; want an error about %q", test.name, err, test.want)
+		}
+	}
+}
+
+func TestAuthURLForms(t *testing.T) {
+	for _, suffix := range []string{"", "/", "/v3", "/v3/", "/v2.0"} {
+		s := newSite(t)
+		m, err := keystone.New(keystone.Options{
+			AuthURL: s.URL + suffix, Username: "glance", Password: servicePassword, Project: "service", Now: s.clock.Now,
+		})
+		if err != nil {
+			t.Fatalf("New(%q): %v", suffix, err)
+		}
+		if w, _ := send(m.Require, "X-Auth-Token", memberToken); w.Code != 200 {
+			t.Errorf("auth_url ending in %q: %d; want 200", suffix, w.Code)
+		}
+	}
+}
+
+// waitFor waits until something becomes true that another goroutine does.
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited for 10 s in vain")
+		}
+	}
+}
+
+// A syncBuffer is a buffer for several goroutines.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
