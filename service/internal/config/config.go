@@ -11,7 +11,7 @@ package config
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,15 +134,18 @@ type Stores struct {
 
 // Swift is an account of an object store.
 type Swift struct {
-	AuthAddress string
-	AuthVersion string // "1", "2" or "3"; "" means to go by the address
-	User        string
-	Key         Secret
-	Container   string
-	CreateOnPut bool
-	ConfigFile  string // with accounts under reference names; "" means none
-	Reference   string // the one that takes uploads
-	Pos         string // where the settings stand
+	AuthAddress   string // its end says which kind of authentication it is
+	User          string
+	Key           Secret
+	UserDomain    string // "" means Default
+	ProjectDomain string
+	Region        string
+	EndpointType  string
+	Container     string
+	CreateOnPut   bool
+	Reference     string // the account's name in the URLs of images
+	ChunkSize     int64  // 0 means the store's own
+	Pos           string // where the settings stand
 }
 
 // Keystone is how tokens are validated.
@@ -191,7 +194,7 @@ func Load(p Program, src Source) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{c: c, known: make(map[string]bool)}
+	r := &reader{c: c, src: src, known: make(map[string]bool)}
 	// The first walk tells c the defaults, so that $name can mean an option
 	// that no file sets.
 	r.settings(p)
@@ -199,18 +202,18 @@ func Load(p Program, src Source) (*Settings, error) {
 	s := r.settings(p)
 	s.Log.Debug = s.Log.Debug || src.Debug
 	if p == API || p == Registry {
-		r.pipeline(p, s, src)
+		r.pipeline(p, s)
 	}
-	r.need(p, s, src)
+	r.need(p, s)
 	r.refuse()
 	s.Warnings, s.Ignored = r.unused()
 	return s, errors.Join(r.errs...)
 }
 
 // need reports what p cannot do without.
-func (r *reader) need(p Program, s *Settings, src Source) {
+func (r *reader) need(p Program, s *Settings) {
+	where := strings.Join(slices.Concat(r.src.Files, r.src.Dirs), ", ")
 	missing := func(option, hint string) {
-		where := strings.Join(append(append([]string(nil), src.Files...), src.Dirs...), ", ")
 		section, key, _ := strings.Cut(option, ".")
 		r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: not set; %s", where, section, key, hint))
 	}
@@ -233,16 +236,4 @@ func (r *reader) need(p Program, s *Settings, src Source) {
 			missing("keystone_authtoken."+option.key, "Keystone is asked about tokens with it")
 		}
 	}
-}
-
-// beside returns the path of a file that a configuration names: relative
-// ones are looked for beside the first configuration file or directory.
-func beside(name string, src Source) string {
-	switch {
-	case filepath.IsAbs(name):
-		return name
-	case len(src.Files) > 0:
-		return filepath.Join(filepath.Dir(src.Files[0]), name)
-	}
-	return filepath.Join(src.Dirs[0], name)
 }

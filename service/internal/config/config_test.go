@@ -174,32 +174,48 @@ func TestOptions(t *testing.T) {
 }
 
 func TestSwift(t *testing.T) {
-	s, err := load(t, config.API, minimal+`[glance_store]
+	const options = minimal + `[glance_store]
 stores = swift,file
 default_store = swift
-swift_store_config_file = /etc/glance/glance-swift.conf
+swift_store_config_file = swift.conf
 default_swift_reference = ref2
 swift_store_container = images
 swift_store_create_container_on_put = True
-`)
+swift_store_large_object_chunk_size = 10
+`
+	s, err := load(t, config.API, options, "swift.conf",
+		"[ref2]\nauth_version = 3\nauth_address = http://k/v3\nuser = p:u\nkey = k$$y\nuser_domain_id = default\nproject_domain_name = d\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := config.Stores{
 		Enabled: []string{"swift", "file"}, Default: "swift", FileDir: "/var/lib/glance/images",
 		Swift: config.Swift{
-			Container: "images", CreateOnPut: true, ConfigFile: "/etc/glance/glance-swift.conf", Reference: "ref2", Pos: "CONF:6",
+			AuthAddress: "http://k/v3", User: "p:u", Key: "k$y", ProjectDomain: "d",
+			Container: "images", CreateOnPut: true, Reference: "ref2", ChunkSize: 10 << 20, Pos: "DIR/swift.conf:3",
 		},
 	}
 	if diff := cmp.Diff(want, s.Stores); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
 	}
+	for _, test := range []struct{ file, want string }{
+		{"[ref1]\nauth_address = x\n", "CONF:6: [glance_store] swift_store_config_file: DIR/swift.conf: there is no [ref2] with an auth_address"},
+		{"ref2\n", `CONF:6: [glance_store] swift_store_config_file: DIR/swift.conf:1: neither a section, a comment nor "key = value": "ref2"`},
+		{"[ref2]\nauth_address = x\nuser_domain_id = 1a\n",
+			"CONF:6: [glance_store] swift_store_config_file: DIR/swift.conf: [ref2] user_domain_id: domains are named; use user_domain_name"},
+	} {
+		if _, err := load(t, config.API, options, "swift.conf", test.file); err == nil || err.Error() != test.want {
+			t.Errorf("with %q Load = %v; want %s", test.file, err, test.want)
+		}
+	}
 	s, err = load(t, config.API, "[DEFAULT]\ndefault_store = swift\nswift_store_auth_address = 127.0.0.1:8080/v1.0\nswift_store_user = u\nswift_store_key = k\n"+minimal)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Stores.Default != "swift" || s.Stores.Swift.User != "u" || s.Stores.Swift.Key != "k" || s.Stores.Swift.AuthAddress != "127.0.0.1:8080/v1.0" {
-		t.Errorf("the options of a release without [glance_store] give %#v", s.Stores)
+	want.Enabled = []string{"swift"}
+	want.Swift = config.Swift{AuthAddress: "127.0.0.1:8080/v1.0", User: "u", Key: "k", Container: "glance", Reference: "ref1", Pos: "CONF:3"}
+	if diff := cmp.Diff(want, s.Stores); diff != "" {
+		t.Errorf("a release without [glance_store] (-want +got):\n%s", diff)
 	}
 }
 

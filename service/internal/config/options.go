@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"glancectl/service/oslo"
 )
 
 // settings reads every option there is. What a program has no use for is read
@@ -186,24 +189,59 @@ func (r *reader) store(name string, option []string) string {
 	return "file"
 }
 
+// swift reads the account that takes uploads: from the file of references if
+// one is named, otherwise from the options themselves.
 func (r *reader) swift() Swift {
 	both := func(key string) []string { return []string{"glance_store." + key, "DEFAULT." + key} }
 	s := Swift{
-		AuthAddress: r.text("", both("swift_store_auth_address")...),
-		AuthVersion: r.text("", both("swift_store_auth_version")...),
-		User:        r.text("", both("swift_store_user")...),
-		Key:         r.secret(both("swift_store_key")...),
-		Container:   r.text("glance", both("swift_store_container")...),
-		CreateOnPut: r.boolean(false, both("swift_store_create_container_on_put")...),
-		ConfigFile:  r.text("", both("swift_store_config_file")...),
-		Reference:   r.text("ref1", both("default_swift_reference")...),
-		Pos:         r.pos(append(both("swift_store_config_file"), both("swift_store_auth_address")...)...),
+		AuthAddress:  r.text("", both("swift_store_auth_address")...),
+		User:         r.text("", both("swift_store_user")...),
+		Key:          r.secret(both("swift_store_key")...),
+		Region:       r.text("", both("swift_store_region")...),
+		EndpointType: r.text("", both("swift_store_endpoint_type")...),
+		Container:    r.text("glance", both("swift_store_container")...),
+		CreateOnPut:  r.boolean(false, both("swift_store_create_container_on_put")...),
+		Reference:    r.text("ref1", both("default_swift_reference")...),
+		ChunkSize:    r.integer(0, 0, 5<<10, both("swift_store_large_object_chunk_size")...) << 20,
+		Pos:          r.pos(both("swift_store_auth_address")...),
 	}
-	if s.ConfigFile == "" && s.AuthAddress == "" {
+	r.text("", both("swift_store_auth_version")...) // the address says it too
+	if file := r.text("", both("swift_store_config_file")...); file != "" {
+		if err := s.refer(r.beside(file)); err != nil {
+			r.errs = append(r.errs, fmt.Errorf("%s: [glance_store] swift_store_config_file: %w", r.pos(both("swift_store_config_file")...), err))
+		}
+	} else if s.AuthAddress == "" {
 		r.errs = append(r.errs, fmt.Errorf("%s: [glance_store] swift needs swift_store_config_file or swift_store_auth_address",
 			r.pos("glance_store.stores", "DEFAULT.known_stores", "DEFAULT.default_store")))
 	}
 	return s
+}
+
+// refer reads the account of s.Reference from a file.
+func (s *Swift) refer(file string) error {
+	c, err := oslo.Load([]string{file}, nil)
+	if err != nil {
+		return err
+	}
+	v, err := c.Lookup(s.Reference, "auth_address")
+	if errors.Is(err, oslo.ErrUnset) {
+		return fmt.Errorf("%s: there is no [%s] with an auth_address", file, s.Reference)
+	}
+	s.AuthAddress, s.Pos = v.Text, v.Pos()
+	s.User, _ = c.Get(s.Reference, "user")
+	key, _ := c.Get(s.Reference, "key")
+	s.Key = Secret(key)
+	for _, domain := range []struct {
+		to  *string
+		key string
+	}{{&s.UserDomain, "user_domain"}, {&s.ProjectDomain, "project_domain"}} {
+		*domain.to, _ = c.Get(s.Reference, domain.key+"_name")
+		// The domain that every Keystone has is called default by ID.
+		if id, ok := c.Get(s.Reference, domain.key+"_id"); ok && *domain.to == "" && id != "default" {
+			return fmt.Errorf("%s: [%s] %s_id: domains are named; use %s_name", file, s.Reference, domain.key, domain.key)
+		}
+	}
+	return nil
 }
 
 func (r *reader) keystone() Keystone {

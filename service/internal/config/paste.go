@@ -69,14 +69,14 @@ var factories = map[string]Stage{
 
 // pipeline sets the stages of a daemon: those of the paste file if there is
 // one, otherwise what the flavor means.
-func (r *reader) pipeline(p Program, s *Settings, src Source) {
+func (r *reader) pipeline(p Program, s *Settings) {
 	flavor := r.text("", "paste_deploy.flavor")
 	file := r.text("", "paste_deploy.config_file")
 	name := file
 	if name == "" {
 		name = "glance-" + string(p) + "-paste.ini" // as the original looks for it
 	}
-	name = beside(name, src)
+	name = r.beside(name)
 	text, err := os.ReadFile(name)
 	if file == "" && errors.Is(err, fs.ErrNotExist) {
 		s.Pipeline = r.flavor(p, flavor)

@@ -183,11 +183,15 @@ func TestRenderedFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var more []string
-		if paste, err := os.ReadFile(filepath.Join(rendered, name+"-paste.ini")); err == nil {
-			more = []string{name + "-paste.ini", string(paste)}
+		swift, err := os.ReadFile(filepath.Join(rendered, "glance-swift.conf"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		s, err := load(t, program, strings.ReplaceAll(string(text), "/etc/glance/"+name+"-paste.ini", name+"-paste.ini"), more...)
+		more := []string{"glance-swift.conf", string(swift)}
+		if paste, err := os.ReadFile(filepath.Join(rendered, name+"-paste.ini")); err == nil {
+			more = append(more, name+"-paste.ini", string(paste))
+		}
+		s, err := load(t, program, strings.ReplaceAll(string(text), "/etc/glance/", ""), more...)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

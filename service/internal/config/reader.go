@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 // that cannot be understood is noted and read as the default.
 type reader struct {
 	c     *oslo.Config
+	src   Source
 	known map[string]bool // every option that was asked for
 	errs  []error
 }
@@ -211,6 +213,18 @@ func words(s string) []string {
 func (r *reader) pos(names ...string) string {
 	v, _, _ := r.lookup(names)
 	return v.Pos()
+}
+
+// beside returns the path of a file that a configuration names: a relative
+// one is looked for beside the first configuration file or directory.
+func (r *reader) beside(name string) string {
+	switch {
+	case filepath.IsAbs(name):
+		return name
+	case len(r.src.Files) > 0:
+		return filepath.Join(filepath.Dir(r.src.Files[0]), name)
+	}
+	return filepath.Join(r.src.Dirs[0], name)
 }
 
 // unused compares what the files set with what was asked for. An option that
