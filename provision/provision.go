@@ -44,7 +44,10 @@ type Cmd struct {
 	Stdout io.Writer
 }
 
-// A Result is how a command ended. Stdout and Stderr are cut at 8 MiB.
+// MaxOutput is how much of a command's output a Result keeps.
+const MaxOutput = 8 << 20
+
+// A Result is how a command ended. Stdout and Stderr are cut at MaxOutput.
 type Result struct {
 	Status int
 	Stdout []byte
