@@ -1,0 +1,72 @@
+# Takes down the lab below directory $1. With "wait" as $2 it first waits
+# until nobody holds the other end of its standard input any more, and leaves
+# alone what was detached by then. Prints what it could not do, and fails.
+dir=$1
+if [ "${2-}" = wait ]; then
+    trap '' INT TERM HUP
+    cat >/dev/null
+    if [ -e "$dir/detached" ]; then exit 0; fi
+fi
+[ -d "$dir" ] || exit 0
+
+# The nodes' own processes, and the nspawn processes above them.
+inside() {
+    for node in "$dir"/nodes/*; do
+        if [ -e "/run/netns/glab-${node##*/}" ]; then
+            ip netns pids "glab-${node##*/}"
+        fi
+    done
+}
+above() {
+    for process in /proc/[0-9]*; do
+        if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q "^systemd-nspawn .*--directory=$dir/nodes/"; then
+            echo "${process##*/}"
+        fi
+    done
+}
+
+# nspawn tidies up after itself when its node ends, so it gets time for that.
+# Nobody is taken for gone before two rounds have found nobody: a machine that
+# is just being started has no process in its namespace yet.
+round=0 quiet=0
+while [ $quiet -lt 2 ] && [ $round -lt 300 ]; do
+    round=$((round + 1))
+    pids=$(inside)
+    parents=$(above)
+    if [ -z "$pids$parents" ]; then
+        quiet=$((quiet + 1))
+        continue
+    fi
+    quiet=0
+    [ -z "$pids" ] || kill -KILL $pids 2>/dev/null
+    if [ -z "$pids" ] && [ $round -gt 40 ]; then kill -KILL $parents 2>/dev/null; fi
+    sleep 0.05
+done
+if [ $quiet -lt 2 ]; then
+    echo "processes do not end:" $pids $parents >&2
+    exit 1
+fi
+
+failed=0
+for node in "$dir"/nodes/*; do
+    [ -d "$node" ] || continue
+    name=glab-${node##*/}
+    for at in "$node/root" "$node/disk"; do
+        while mountpoint -q "$at"; do
+            umount "$at" || umount -l "$at" || { failed=1; break; }
+        done
+    done
+    [ ! -e "/run/netns/$name" ] || ip netns del "$name" || failed=1
+done
+for group in /sys/fs/cgroup/glab-* /sys/fs/cgroup/systemd/glab-* /sys/fs/cgroup/unified/glab-*; do
+    case $group in */glab-build) continue ;; esac # an image is being built
+    [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + || failed=1
+done
+for link in /sys/class/net/glab-[0-9]*; do
+    [ ! -e "$link" ] || ip link del "${link##*/}" || failed=1
+done
+[ ! -e /sys/class/net/glab0 ] || ip link del glab0 || failed=1
+for setting in max_user_instances max_user_watches; do
+    [ ! -e "$dir/$setting" ] || cat "$dir/$setting" >/proc/sys/fs/inotify/$setting
+done
+[ $failed = 0 ] && rm -rf --one-file-system "$dir"
