@@ -58,7 +58,7 @@ func Expand(p *proposals.Proposal, o Options) ([]provision.Stage, error) {
 	}
 	var stages []provision.Stage
 	for _, stageOf := range []func([]site) (provision.Stage, error){
-		secretsStage, databaseStage, keystoneStage, installStage, schemaStage, servicesStage,
+		secretsStage, databaseStage, keystoneStage, installStage, schemaStage, servicesStage, imagesStage,
 	} {
 		stage, err := stageOf(sites)
 		if err != nil {
