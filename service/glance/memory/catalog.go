@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +40,10 @@ func hidden(im *glance.Image) bool {
 func missing(id glance.ID) error { return fmt.Errorf("image %s: %w", id, glance.ErrNotFound) }
 
 // Create implements glance.Catalog.
-func (c *Catalog) Create(_ context.Context, im *glance.Image) error {
+func (c *Catalog) Create(ctx context.Context, im *glance.Image) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, there := c.images[im.ID]; there {
@@ -56,7 +58,10 @@ func (c *Catalog) Create(_ context.Context, im *glance.Image) error {
 }
 
 // Get implements glance.Catalog.
-func (c *Catalog) Get(_ context.Context, id glance.ID, deleted bool) (*glance.Image, error) {
+func (c *Catalog) Get(ctx context.Context, id glance.ID, deleted bool) (*glance.Image, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	im, there := c.images[id]
@@ -67,28 +72,34 @@ func (c *Catalog) Get(_ context.Context, id glance.ID, deleted bool) (*glance.Im
 }
 
 // Update implements glance.Catalog.
-func (c *Catalog) Update(_ context.Context, before, after *glance.Image) error {
+func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	im, there := c.images[before.ID]
-	if !there || im.Status == glance.Deleted || hidden(im) && !hidden(before) {
+	if !there || hidden(im) && !hidden(before) {
 		return missing(before.ID)
 	}
-	if before.Status != after.Status && im.Status != before.Status {
+	moves := before.Status != after.Status
+	if moves && im.Status != before.Status {
 		return fmt.Errorf("image %s is %s, not %s: %w", im.ID, im.Status, before.Status, glance.ErrConflict)
 	}
 	after.UpdatedAt = c.now()
 	merge(im, before.Clone(), after.Clone())
-	if im.Status == glance.Deleted {
-		im.Properties, im.Tags, im.Locations = nil, nil, nil
-		delete(c.members, im.ID)
+	switch {
+	case moves && hidden(im):
+		im.DeletedAt = &after.UpdatedAt
+	case moves:
+		im.DeletedAt = nil
 	}
 	return nil
 }
 
 // merge writes to im what differs between before and after.
 func merge(im, before, after *glance.Image) {
-	im.UpdatedAt, im.DeletedAt = after.UpdatedAt, after.DeletedAt
+	im.UpdatedAt = after.UpdatedAt
 	set(&im.Status, before.Status, after.Status)
 	set(&im.Visibility, before.Visibility, after.Visibility)
 	set(&im.MinDisk, before.MinDisk, after.MinDisk)
@@ -155,6 +166,9 @@ func mergeLocations(locations, before, after []glance.Location) []glance.Locatio
 	at := func(list []glance.Location, url string) int {
 		return slices.IndexFunc(list, func(l glance.Location) bool { return l.URL == url })
 	}
+	if slices.EqualFunc(locations, before, func(a, b glance.Location) bool { return a.URL == b.URL }) {
+		return after
+	}
 	locations = slices.DeleteFunc(locations, func(l glance.Location) bool {
 		return at(before, l.URL) >= 0 && at(after, l.URL) < 0
 	})
@@ -172,6 +186,9 @@ func mergeLocations(locations, before, after []glance.Location) []glance.Locatio
 func (c *Catalog) Members(_ context.Context, id glance.ID) ([]glance.Member, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	if im, there := c.images[id]; !there || hidden(im) {
+		return nil, nil
+	}
 	return slices.Clone(c.members[id]), nil
 }
 
@@ -189,7 +206,12 @@ func (c *Catalog) AddMember(_ context.Context, m *glance.Member) error {
 	if c.find(m.ImageID, m.ProjectID) >= 0 {
 		return fmt.Errorf("member %s of image %s: %w", m.ProjectID, m.ImageID, glance.ErrExists)
 	}
-	c.members[m.ImageID] = append(c.members[m.ImageID], *m)
+	kept := *m
+	if kept.CreatedAt.IsZero() {
+		kept.CreatedAt = c.now()
+		kept.UpdatedAt = kept.CreatedAt
+	}
+	c.members[m.ImageID] = append(c.members[m.ImageID], kept)
 	return nil
 }
 
@@ -216,172 +238,4 @@ func (c *Catalog) RemoveMember(_ context.Context, id glance.ID, projectID string
 	}
 	c.members[id] = slices.Delete(c.members[id], at, at+1)
 	return nil
-}
-
-// List implements glance.Catalog.
-func (c *Catalog) List(_ context.Context, q glance.Query) ([]*glance.Image, error) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	keys := completeSort(q.Sort)
-	var marker *glance.Image
-	if q.Marker != "" {
-		im, there := c.images[q.Marker]
-		if !there || hidden(im) && !q.Deleted || !c.seen(im, q) {
-			return nil, missing(q.Marker)
-		}
-		marker = im
-	}
-	list := make([]*glance.Image, 0)
-	for _, im := range c.images {
-		if (marker == nil || compare(im, marker, keys) > 0) && c.matches(im, q) {
-			list = append(list, im)
-		}
-	}
-	slices.SortFunc(list, func(a, b *glance.Image) int { return compare(a, b, keys) })
-	if q.Limit >= 0 && len(list) > q.Limit {
-		list = list[:q.Limit]
-	}
-	for i, im := range list {
-		list[i] = im.Clone()
-	}
-	return list, nil
-}
-
-// completeSort adds the keys that break ties.
-func completeSort(keys []glance.SortKey) []glance.SortKey {
-	keys = slices.Clone(keys)
-	descending := len(keys) == 0 || keys[len(keys)-1].Descending
-	for _, a := range []string{"created_at", "id"} {
-		if !slices.ContainsFunc(keys, func(k glance.SortKey) bool { return k.Attribute == a }) {
-			keys = append(keys, glance.SortKey{Attribute: a, Descending: descending})
-		}
-	}
-	return keys
-}
-
-// compare orders two images; null comes before every value.
-func compare(a, b *glance.Image, keys []glance.SortKey) int {
-	for _, k := range keys {
-		if c := value(a, k.Attribute).compare(value(b, k.Attribute)); c != 0 {
-			if k.Descending {
-				return -c
-			}
-			return c
-		}
-	}
-	return 0
-}
-
-// seen says whether who asks can see the image at all.
-func (c *Catalog) seen(im *glance.Image, q glance.Query) bool {
-	if q.Admin || im.Owner == nil || own(im, q) || im.Visibility == glance.Public || im.Visibility == glance.Community {
-		return true
-	}
-	return im.Visibility == glance.Shared && c.find(im.ID, q.ProjectID) >= 0
-}
-
-func own(im *glance.Image, q glance.Query) bool {
-	return im.Owner != nil && q.ProjectID != "" && *im.Owner == q.ProjectID
-}
-
-// offered says whether the image is shared with who asks, who answered what
-// the query wants to see.
-func (c *Catalog) offered(im *glance.Image, q glance.Query) bool {
-	at := c.find(im.ID, q.ProjectID)
-	if im.Visibility != glance.Shared || at < 0 {
-		return false
-	}
-	want := q.MemberStatus
-	if want == "" {
-		want = glance.Accepted
-	}
-	return q.AnyMember || c.members[im.ID][at].Status == want
-}
-
-func (c *Catalog) listed(im *glance.Image, q glance.Query) bool {
-	mine := own(im, q) || im.Owner == nil
-	switch {
-	case q.Visibility != "" && im.Visibility != q.Visibility:
-		return false
-	case im.Visibility == glance.Community && q.Visibility == "" && !q.AllVisible:
-		return mine
-	case q.Admin && q.Visibility != glance.Shared, mine:
-		return true
-	case im.Visibility == glance.Public, im.Visibility == glance.Community:
-		return true
-	}
-	return q.Admin && q.ProjectID == "" || c.offered(im, q)
-}
-
-func (c *Catalog) matches(im *glance.Image, q glance.Query) bool {
-	if hidden(im) && !q.Deleted || !c.listed(im, q) {
-		return false
-	}
-	if len(q.Statuses) == 0 && im.Status == glance.Killed || len(q.Statuses) > 0 && !slices.Contains(q.Statuses, im.Status) {
-		return false
-	}
-	if q.Hidden != nil && *q.Hidden != im.Hidden {
-		return false
-	}
-	for name, want := range q.Properties {
-		if got, there := im.Properties[name]; !there || got != want {
-			return false
-		}
-	}
-	for _, t := range q.Tags {
-		if !slices.Contains(im.Tags, t) {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(q.Filters, func(f glance.Filter) bool { return !holds(im, f) })
-}
-
-// holds says whether the filter is true for im. Nothing is true of a null.
-func holds(im *glance.Image, f glance.Filter) bool {
-	v := value(im, f.Attribute)
-	if v.null {
-		return false
-	}
-	return slices.ContainsFunc(f.Values, func(s string) bool {
-		c := v.compare(v.parse(s))
-		switch f.Op {
-		case "eq", "in":
-			return c == 0
-		case "neq":
-			return c != 0
-		case "lt":
-			return c < 0
-		case "lte":
-			return c <= 0
-		case "gt":
-			return c > 0
-		}
-		return f.Op == "gte" && c >= 0
-	})
-}
-
-// A scalar is the value of an attribute, either text or a number.
-type scalar struct {
-	null    bool
-	numeric bool
-	time    bool
-	n       int64
-	s       string
-}
-
-func (a scalar) compare(b scalar) int {
-	switch {
-	case a.null || b.null:
-		return bit(b.null) - bit(a.null)
-	case a.numeric:
-		return int(min(1, max(-1, a.n-b.n)))
-	}
-	return strings.Compare(a.s, b.s)
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }

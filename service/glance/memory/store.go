@@ -25,13 +25,13 @@ func (s *Store) Scheme() string { return "memory" }
 
 // Put implements glance.Store.
 func (s *Store) Put(ctx context.Context, id glance.ID, r io.Reader) (string, int64, error) {
-	url := "memory:" + string(id)
-	var b bytes.Buffer
-	n, err := io.Copy(&b, r)
-	if err != nil {
+	if _, err := glance.ParseID(string(id)); err != nil {
 		return "", 0, err
 	}
-	if err := ctx.Err(); err != nil {
+	url := "memory://" + string(id)
+	var b bytes.Buffer
+	n, err := b.ReadFrom(reader{ctx, r})
+	if err != nil {
 		return "", 0, err
 	}
 	s.mu.Lock()
@@ -44,6 +44,19 @@ func (s *Store) Put(ctx context.Context, id glance.ID, r io.Reader) (string, int
 	}
 	s.objects[url] = b.Bytes()
 	return url, n, nil
+}
+
+// A reader ends with its context.
+type reader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
 }
 
 // Open implements glance.Store.
@@ -82,4 +95,4 @@ func (s *Store) Len() int {
 	return len(s.objects)
 }
 
-func name(url string) string { return strings.TrimPrefix(url, "memory:") }
+func name(url string) string { return strings.TrimPrefix(url, "memory://") }

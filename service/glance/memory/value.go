@@ -1,41 +1,86 @@
 package memory
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
 	"glancectl/service/glance"
 )
 
-// parse reads s as a value of the same kind as a.
-func (a scalar) parse(s string) scalar {
+// A kind is what an attribute's values are.
+type kind int
+
+const (
+	isText kind = iota
+	isNumber
+	isTime
+	isTruth
+)
+
+// A scalar is the value of an attribute.
+type scalar struct {
+	known bool // there is such an attribute
+	null  bool
+	kind  kind
+	n     int64 // numbers, and times as seconds
+	s     string
+}
+
+// compare orders values of one attribute; null comes before all others.
+func (v scalar) compare(w scalar) int {
 	switch {
-	case a.time:
-		t, err := time.Parse(time.RFC3339, s)
-		return scalar{null: err != nil, numeric: true, n: t.Unix()}
-	case a.numeric:
-		n, err := strconv.ParseInt(s, 10, 64)
-		return scalar{null: err != nil, numeric: true, n: n}
+	case v.null || w.null:
+		return bit(w.null) - bit(v.null)
+	case v.kind == isNumber, v.kind == isTime:
+		return cmp.Compare(v.n, w.n)
 	}
-	return scalar{s: s}
+	return cmp.Compare(v.s, w.s)
 }
 
-func text(s string) scalar      { return scalar{s: s} }
-func number(n int64) scalar     { return scalar{numeric: true, n: n} }
-func moment(t time.Time) scalar { return scalar{numeric: true, time: true, n: t.Unix()} }
-func truth(b bool) scalar       { return scalar{s: strconv.FormatBool(b)} }
-func optional(s *string) scalar {
-	if s == nil {
-		return scalar{null: true}
+func bit(b bool) int {
+	if b {
+		return 1
 	}
-	return text(*s)
+	return 0
 }
 
-func optionalNumber(n *int64) scalar {
-	if n == nil {
-		return scalar{null: true, numeric: true}
+// parse reads s as another value of v's attribute.
+func (v scalar) parse(s string) (scalar, error) {
+	w := scalar{known: true, kind: v.kind, s: s}
+	var err error
+	switch v.kind {
+	case isNumber:
+		w.n, err = strconv.ParseInt(s, 10, 64)
+	case isTime:
+		var t time.Time
+		t, err = time.Parse(time.RFC3339, s)
+		w.n = t.Unix()
+	case isTruth:
+		_, err = strconv.ParseBool(s)
 	}
-	return number(*n)
+	return w, err
+}
+
+func text(s string) scalar { return scalar{known: true, s: s} }
+
+func number(n int64) scalar { return scalar{known: true, kind: isNumber, n: n} }
+
+func moment(t time.Time) scalar { return scalar{known: true, kind: isTime, n: t.Unix()} }
+
+func truth(b bool) scalar {
+	return scalar{known: true, kind: isTruth, s: strconv.FormatBool(b)}
+}
+
+// optional is the value at p, null if there is none.
+func optional[T any](p *T, of func(T) scalar) scalar {
+	var v T
+	if p != nil {
+		v = *p
+	}
+	s := of(v)
+	s.null = p == nil
+	return s
 }
 
 // value returns an attribute that queries may name.
@@ -44,25 +89,25 @@ func value(im *glance.Image, attribute string) scalar {
 	case "id":
 		return text(string(im.ID))
 	case "name":
-		return optional(im.Name)
+		return optional(im.Name, text)
 	case "status":
 		return text(string(im.Status))
 	case "container_format":
-		return optional(im.ContainerFormat)
+		return optional(im.ContainerFormat, text)
 	case "disk_format":
-		return optional(im.DiskFormat)
+		return optional(im.DiskFormat, text)
 	case "owner":
-		return optional(im.Owner)
+		return optional(im.Owner, text)
 	case "checksum":
-		return optional(im.Checksum)
+		return optional(im.Checksum, text)
 	case "os_hash_algo":
-		return optional(im.HashAlgo)
+		return optional(im.HashAlgo, text)
 	case "os_hash_value":
-		return optional(im.HashValue)
+		return optional(im.HashValue, text)
 	case "size":
-		return optionalNumber(im.Size)
+		return optional(im.Size, number)
 	case "virtual_size":
-		return optionalNumber(im.VirtualSize)
+		return optional(im.VirtualSize, number)
 	case "min_ram":
 		return number(im.MinRAM)
 	case "min_disk":
@@ -73,6 +118,8 @@ func value(im *glance.Image, attribute string) scalar {
 		return moment(im.CreatedAt)
 	case "updated_at":
 		return moment(im.UpdatedAt)
+	case "deleted_at":
+		return optional(im.DeletedAt, moment)
 	}
-	return scalar{null: true}
+	return scalar{}
 }

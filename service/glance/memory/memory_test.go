@@ -1,0 +1,18 @@
+package memory_test
+
+import (
+	"testing"
+
+	"glancectl/service/glance"
+	"glancectl/service/glance/catalogtest"
+	"glancectl/service/glance/memory"
+	"glancectl/service/glance/storetest"
+)
+
+func TestCatalog(t *testing.T) {
+	catalogtest.Run(t, func(*testing.T) glance.Catalog { return new(memory.Catalog) })
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(*testing.T) glance.Store { return new(memory.Store) })
+}
