@@ -1,0 +1,118 @@
+package catalogtest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"glancectl/service/glance"
+)
+
+// membersAre checks the members of image 1.
+func membersAre(t *testing.T, c glance.Catalog, want ...glance.Member) {
+	t.Helper()
+	got, err := c.Members(t.Context(), id(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		want[i].ImageID = id(1)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(glance.Member{}, "CreatedAt", "UpdatedAt")); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+	for _, m := range got {
+		if m.CreatedAt.IsZero() || m.UpdatedAt.Before(m.CreatedAt) {
+			t.Errorf("member %s was made at %v, updated at %v", m.ProjectID, m.CreatedAt, m.UpdatedAt)
+		}
+	}
+}
+
+func members(t *testing.T, c glance.Catalog) {
+	create(t, c, full(1), full(2))
+	membersAre(t, c)
+	ctx := t.Context()
+	for _, m := range []glance.Member{
+		{ImageID: id(1), ProjectID: "zoe", Status: glance.Pending},
+		{ImageID: id(2), ProjectID: "other"},
+		{ImageID: id(1), ProjectID: "adam", Status: glance.Accepted, CanShare: true},
+	} {
+		if err := c.AddMember(ctx, &m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	membersAre(t, c,
+		glance.Member{ProjectID: "zoe", Status: glance.Pending},
+		glance.Member{ProjectID: "adam", Status: glance.Accepted, CanShare: true})
+	is(t, "AddMember of a member", c.AddMember(ctx, &glance.Member{ImageID: id(1), ProjectID: "zoe"}), glance.ErrExists)
+	is(t, "AddMember to an unknown image", c.AddMember(ctx, &glance.Member{ImageID: id(3), ProjectID: "zoe"}), glance.ErrNotFound)
+
+	if err := c.SetMember(ctx, &glance.Member{ImageID: id(1), ProjectID: "zoe", Status: glance.Rejected}); err != nil {
+		t.Fatal(err)
+	}
+	is(t, "SetMember of a stranger", c.SetMember(ctx, &glance.Member{ImageID: id(2), ProjectID: "zoe", Status: glance.Accepted}), glance.ErrNotFound)
+	membersAre(t, c,
+		glance.Member{ProjectID: "zoe", Status: glance.Rejected},
+		glance.Member{ProjectID: "adam", Status: glance.Accepted, CanShare: true})
+
+	if err := c.RemoveMember(ctx, id(1), "zoe"); err != nil {
+		t.Fatal(err)
+	}
+	is(t, "RemoveMember of a stranger", c.RemoveMember(ctx, id(1), "zoe"), glance.ErrNotFound)
+	is(t, "RemoveMember of another image's", c.RemoveMember(ctx, id(1), "other"), glance.ErrNotFound)
+	is(t, "SetMember of one who left", c.SetMember(ctx, &glance.Member{ImageID: id(1), ProjectID: "zoe", Status: glance.Accepted}), glance.ErrNotFound)
+	membersAre(t, c, glance.Member{ProjectID: "adam", Status: glance.Accepted, CanShare: true})
+}
+
+// memberComesAndGoes within one second, which is all that the times tell.
+func memberComesAndGoes(t *testing.T, c glance.Catalog) {
+	create(t, c, full(1))
+	for range 3 {
+		if err := c.AddMember(t.Context(), &glance.Member{ImageID: id(1), ProjectID: "p", Status: glance.Pending}); err != nil {
+			t.Fatal(err)
+		}
+		membersAre(t, c, glance.Member{ProjectID: "p", Status: glance.Pending})
+		if err := c.RemoveMember(t.Context(), id(1), "p"); err != nil {
+			t.Fatal(err)
+		}
+		membersAre(t, c)
+	}
+	if err := c.AddMember(t.Context(), &glance.Member{ImageID: id(1), ProjectID: "p", Status: glance.Pending}); err != nil {
+		t.Fatal(err)
+	}
+	change(t, c, id(1), func(im *glance.Image) { im.Status = glance.Deleted })
+	membersAre(t, c)
+}
+
+func membersAtOnce(t *testing.T, c glance.Catalog) {
+	create(t, c, full(1))
+	const n = 12
+	var wg sync.WaitGroup
+	errs := make([]error, n)
+	for i := range n {
+		wg.Go(func() {
+			errs[i] = c.AddMember(t.Context(), &glance.Member{ImageID: id(1), ProjectID: "p"})
+			if err := c.AddMember(t.Context(), &glance.Member{ImageID: id(1), ProjectID: fmt.Sprint("q", i)}); err != nil {
+				t.Errorf("AddMember beside others: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	added := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			added++
+		case !errors.Is(err, glance.ErrExists):
+			t.Errorf("AddMember beside others: %v; want %v", err, glance.ErrExists)
+		}
+	}
+	list, err := c.Members(t.Context(), id(1))
+	if added != 1 || len(list) != n+1 || err != nil {
+		t.Errorf("one project was added %d times and there are %d members, %v; want 1 and %d", added, len(list), err, n+1)
+	}
+}
