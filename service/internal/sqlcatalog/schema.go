@@ -150,7 +150,7 @@ func (c *Catalog) syncServer(ctx context.Context) error {
 	if err != nil || ready {
 		return err
 	}
-	for statement := range strings.SplitSeq(mysqlSchema, ";\n") {
+	for _, statement := range statements() {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			return mariadb.translate(err)
 		}
@@ -161,6 +161,12 @@ func (c *Catalog) syncServer(ctx context.Context) error {
 		return mariadb.translate(err)
 	}
 	return nil
+}
+
+// statements returns the statements that make the tables on a server, which
+// takes them one by one.
+func statements() []string {
+	return strings.Split(strings.TrimSuffix(strings.TrimSpace(mysqlSchema), ";"), ";\n")
 }
 
 // missing tells whether the database is a file that nobody made yet.

@@ -214,10 +214,18 @@ func (w writer) end(status string) (deleted bool, at any) {
 
 // endAll marks the properties, tags and members of the image as deleted.
 func (w writer) endAll(ctx context.Context) error {
+	now := w.dialect.time(w.now)
 	for _, table := range []string{"image_properties", "image_tags", "image_members"} {
-		_, err := w.tx.ExecContext(ctx, `UPDATE `+table+` SET deleted = ?, deleted_at = ?, updated_at = ? WHERE image_id = ? AND +deleted = ?`,
-			true, w.dialect.time(w.now), w.dialect.time(w.now), w.id, false)
-		if err != nil && !duplicate(err) {
+		// What was taken away within this same second would pass for something
+		// that the image had to its end, and the unique key of members forbids
+		// two equal ends. Nobody needs those rows.
+		_, err := w.tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE image_id = ? AND deleted_at = ?`, w.id, now)
+		if err != nil {
+			return err
+		}
+		_, err = w.tx.ExecContext(ctx, `UPDATE `+table+` SET deleted = ?, deleted_at = ?, updated_at = ? WHERE image_id = ? AND +deleted = ?`,
+			true, now, now, w.id, false)
+		if err != nil {
 			return err
 		}
 	}
