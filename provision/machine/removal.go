@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"glancectl/provision"
@@ -40,13 +41,18 @@ func (r Removal) Observe(ctx context.Context, m provision.Reader, f *provision.F
 		return changes, nil
 	}
 	dir := path.Dir(f.State)
+	ops := []provision.Op{provision.RemoveDir{Path: f.State, All: true}, provision.RemoveDir{Path: dir}}
+	above := ancestors(dir)
+	slices.Reverse(above)
+	for _, d := range above { // those that we made were not empty before
+		if e := f.Entry(provision.ID(provision.KindDir, d)); e != nil && e.Created {
+			ops = append(ops, provision.RemoveDir{Path: d})
+		}
+	}
 	return append(changes, provision.Change{
 		ID: r.ID(), Action: provision.Delete,
 		Summary: fmt.Sprintf("receipt and %s", f.State),
-		Ops: []provision.Op{
-			provision.RemoveDir{Path: f.State, All: true},
-			provision.RemoveDir{Path: dir},
-		},
+		Ops:     ops,
 	}), nil
 }
 
