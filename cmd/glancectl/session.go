@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"glancectl/cmd/glancectl/bundle"
+	"glancectl/cmd/glancectl/view"
+	"glancectl/proposals"
+	"glancectl/proposals/history"
+	"glancectl/provision"
+	"glancectl/provision/localhost"
+	"glancectl/provision/machine"
+	"glancectl/provision/sshhost"
+	"glancectl/roles"
+)
+
+// load reads the proposals at path and returns the one that is meant. All
+// mistakes are shown; then the error is a coded one without a text.
+func (a *app) load(path string) (*proposals.Proposal, error) {
+	vars, err := variables(a.vars)
+	if err != nil {
+		return nil, err
+	}
+	all, diags := proposals.Load([]string{path}, proposals.Options{Vars: vars, VarFiles: a.varFiles, Env: a.env})
+	if len(diags) > 0 {
+		a.view.Show(view.Mistakes{Diagnostics: diags})
+	}
+	if diags.HasErrors() {
+		return nil, &coded{code: exitInvalid}
+	}
+	return a.choose(all, path)
+}
+
+// choose returns the proposal that --proposal names, or the only one.
+func (a *app) choose(all []*proposals.Proposal, path string) (*proposals.Proposal, error) {
+	var names []string
+	for _, p := range all {
+		if p.Name == a.proposal || a.proposal == "" && len(all) == 1 {
+			return p, nil
+		}
+		names = append(names, p.Name)
+	}
+	switch {
+	case len(all) == 0:
+		return nil, &coded{exitInvalid, fmt.Errorf("%s: no proposal block in it", path)}
+	case a.proposal == "":
+		return nil, &coded{exitInvalid, fmt.Errorf("%s: %d proposals in it (%s): choose one with --proposal", path, len(all), strings.Join(names, ", "))}
+	}
+	return nil, &coded{exitInvalid, fmt.Errorf("%s: no proposal %q in it; there is %s", path, a.proposal, strings.Join(names, ", "))}
+}
+
+// variables splits NAME=VALUE.
+func variables(args []string) (map[string]string, error) {
+	vars := map[string]string{}
+	for _, arg := range args {
+		name, value, ok := strings.Cut(arg, "=")
+		if !ok || name == "" {
+			// The argument may hold a secret, so it is not repeated.
+			return nil, errors.New("--var: want NAME=VALUE")
+		}
+		vars[name] = value
+	}
+	return vars, nil
+}
+
+// A session is a run of a verb that contacts nodes.
+type session struct {
+	proposal *proposals.Proposal
+	source   view.Source
+	service  func(arch string) (machine.Payload, error)
+	pool     *provision.Pool
+	options  provision.Options
+	progress *view.Progress
+
+	mu    sync.Mutex
+	trips []func() int64 // of the connections that were opened
+}
+
+// begin loads the proposal at path and gets ready to connect.
+func (a *app) begin(path, operation string) (*session, error) {
+	p, err := a.load(path)
+	if err != nil {
+		return nil, err
+	}
+	service, err := a.service()
+	if err != nil {
+		return nil, err
+	}
+	rev, err := history.Of(path)
+	if err != nil {
+		// The revision is for people to know; nothing depends on it.
+		a.view.Show(view.Notice{Text: "revision not known: " + err.Error()})
+	}
+	s := &session{
+		proposal: p,
+		source:   view.Source{Proposal: p.Name, File: path, Revision: rev.Short, Modified: rev.Modified},
+		service:  service,
+		progress: a.view.Progress(),
+	}
+	s.pool = provision.NewPool(s.connect)
+	s.options = provision.Options{
+		Proposal: p.Name, Digest: p.Digest, Revision: rev.Commit, Modified: rev.Modified,
+		Version: programVersion(), Operation: operation, Parallel: a.parallelism,
+		Root: func(node string) string {
+			if n := p.Node(node); n != nil {
+				return n.Root
+			}
+			return ""
+		},
+		Events: s.progress.Event,
+	}
+	return s, nil
+}
+
+// end closes all connections.
+func (s *session) end() {
+	s.progress.End()
+	_ = s.pool.Close() // there is nothing left to lose on them
+}
+
+// thisMachine is what the node "" is called: the one glancectl runs on, from
+// which instances without a node are reached.
+const thisMachine = "this machine"
+
+// connect opens a connection to a node of the proposal.
+func (s *session) connect(ctx context.Context, node string) (provision.Host, error) {
+	if node == "" {
+		return localhost.New(thisMachine), nil
+	}
+	n := s.proposal.Node(node)
+	if n.Connect == proposals.ConnectLocal {
+		return localhost.New(n.Name), nil
+	}
+	h, err := sshhost.Dial(ctx, sshhost.Config{
+		Name: n.Name, Address: n.Address, Port: n.SSH.Port, User: n.SSH.User,
+		PrivateKey: n.SSH.PrivateKey, KnownHosts: n.SSH.KnownHosts, HostKeys: n.SSH.HostKeys,
+		ConnectTimeout: n.SSH.ConnectTimeout, CommandTimeout: n.SSH.CommandTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.trips = append(s.trips, h.Trips)
+	s.mu.Unlock()
+	return h, nil
+}
+
+// roundTrips returns the largest number of round trips on one connection.
+func (s *session) roundTrips() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var most int64
+	for _, trips := range s.trips {
+		most = max(most, trips())
+	}
+	return most
+}
+
+// nodes are the names of all machines that the proposal works on.
+func (s *session) nodes() ([]string, error) {
+	// Which machines they are does not depend on passwords.
+	stages, err := roles.Expand(s.proposal, roles.Options{
+		Secrets: roles.Generate(s.proposal, roles.Secrets{}), Service: s.service,
+	})
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for _, st := range stages {
+		for _, t := range st.Targets {
+			names[t.Host] = true
+		}
+	}
+	delete(names, "") // nothing is kept on the machine that glancectl runs on
+	return slices.Sorted(maps.Keys(names)), nil
+}
+
+// expand returns the proposal's stages, with the passwords that earlier
+// applies generated.
+func (s *session) expand(ctx context.Context) ([]provision.Stage, error) {
+	secrets, err := s.recover(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return roles.Expand(s.proposal, roles.Options{
+		Secrets: roles.Generate(s.proposal, secrets),
+		Service: s.service,
+	})
+}
+
+// recover reads generated passwords from the nodes, if the proposal leaves
+// any out. Nodes that cannot be reached are left to the plan to report,
+// unless none can.
+func (s *session) recover(ctx context.Context) (roles.Secrets, error) {
+	if s.proposal.Glance == nil || roles.Generate(s.proposal, roles.Secrets{}) == (roles.Secrets{}) {
+		return roles.Secrets{}, nil
+	}
+	var (
+		mu      sync.Mutex
+		readers []provision.Reader
+		failure error
+	)
+	var g errgroup.Group
+	g.SetLimit(s.options.Parallel)
+	for _, name := range s.proposal.Glance.Nodes {
+		g.Go(func() error {
+			h, err := s.pool.Connect(ctx, name)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failure = err
+				return nil
+			}
+			readers = append(readers, provision.NewReader(h))
+			return nil
+		})
+	}
+	_ = g.Wait() // each keeps its error
+	if err := ctx.Err(); err != nil {
+		return roles.Secrets{}, err
+	}
+	if len(readers) == 0 {
+		return roles.Secrets{}, failure
+	}
+	return roles.Recover(ctx, s.proposal, readers)
+}
+
+// service returns where the image service's program comes from.
+func (a *app) service() (func(arch string) (machine.Payload, error), error) {
+	from := bundle.Service
+	if a.serviceBinary != "" {
+		var err error
+		if from, err = bundle.FromFile(a.serviceBinary); err != nil {
+			return nil, fmt.Errorf("--service-binary: %w", err)
+		}
+	}
+	return func(arch string) (machine.Payload, error) {
+		p, err := from(arch)
+		return machine.Payload{SHA256: p.SHA256, Size: p.Size, Open: p.Open}, err
+	}, nil
+}
+
+// bundled are the architectures whose image service is inside glancectl.
+func bundled() []string { return bundle.Architectures() }
+
+func goVersion() string { return runtime.Version() }

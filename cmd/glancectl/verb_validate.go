@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"glancectl/cmd/glancectl/view"
+	"glancectl/roles"
+)
+
+func (a *app) validateVerb() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "validate FILE",
+		Short: "find every mistake in a proposal",
+		Long: `Validate reads a proposal, or a directory of *.hcl, and reports every mistake in
+it at once, with its place and what to do about it. It contacts nobody.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			p, err := a.load(args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := roles.Expand(p, roles.Options{Secrets: roles.Generate(p, roles.Secrets{})}); err != nil {
+				return &coded{exitInvalid, err}
+			}
+			nodes := 0
+			if p.Glance != nil {
+				nodes = len(p.Glance.Nodes)
+			}
+			a.view.Show(view.Answer{Text: fmt.Sprintf("%s: proposal %s is valid: glance-server on %d of %d nodes.",
+				args[0], p.Name, nodes, len(p.Nodes))})
+			return nil
+		},
+	}
+	a.proposalFlags(c)
+	return c
+}

@@ -1,0 +1,288 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+
+	"glancectl/provision"
+)
+
+// A Source says where a proposal was read from.
+type Source struct {
+	Proposal string `json:"proposal"`
+	File     string `json:"file"`
+	Revision string `json:"revision,omitempty"` // short; "" outside of a repository
+	Modified bool   `json:"modified,omitempty"` // the file differs from the revision
+}
+
+func (s Source) String() string {
+	text := fmt.Sprintf("Proposal %s from %s", s.Proposal, s.File)
+	switch {
+	case s.Revision == "":
+		return text + ", not in a git repository"
+	case s.Modified:
+		return text + " at revision " + s.Revision + ", modified since"
+	}
+	return text + " at revision " + s.Revision
+}
+
+// A Plan is what an apply would do.
+type Plan struct {
+	Source Source
+	Plan   *provision.Plan
+	Apply  string // the command that makes it so; "" when it follows at once
+	Trips  int64  // the most round trips that one node took
+}
+
+func (r Plan) talk() bool { return false }
+
+// A change is one planned change in JSON.
+type change struct {
+	Stage   string           `json:"stage"`
+	Target  string           `json:"target"`
+	Node    string           `json:"node"`
+	ID      string           `json:"id"`
+	Action  provision.Action `json:"action"`
+	Summary string           `json:"summary,omitempty"`
+	Drifted bool             `json:"drifted,omitempty"`
+	Diff    string           `json:"diff,omitempty"`
+}
+
+// A failure is a target that could not be observed, in JSON.
+type failure struct {
+	Target string `json:"target"`
+	Node   string `json:"node"`
+	Error  string `json:"error"`
+}
+
+// A Tally counts what a plan does.
+type Tally struct {
+	Targets int `json:"targets"` // that have changes
+	Add     int `json:"add"`
+	Change  int `json:"change"`
+	Remove  int `json:"remove"`
+	Restart int `json:"restart"`
+	Run     int `json:"run"`
+	Drifted int `json:"drifted"`
+	Failed  int `json:"failed"` // targets that could not be observed
+}
+
+// Count counts what p does.
+func Count(p *provision.Plan) Tally {
+	var t Tally
+	seen := map[string]bool{}
+	for _, s := range p.Stages {
+		for _, target := range s.Targets {
+			if target.Err != nil {
+				if !seen["failed "+target.Host] {
+					t.Failed++
+				}
+				seen["failed "+target.Host] = true
+				continue
+			}
+			if len(target.Changes) > 0 && !seen[target.Name] {
+				t.Targets++
+				seen[target.Name] = true
+			}
+			for _, c := range target.Changes {
+				t.add(c)
+			}
+		}
+	}
+	return t
+}
+
+func (t *Tally) add(c provision.Change) {
+	switch c.Action {
+	case provision.Create:
+		t.Add++
+	case provision.Update:
+		t.Change++
+	case provision.Delete:
+		t.Remove++
+	case provision.Restart:
+		t.Restart++
+	case provision.Run:
+		t.Run++
+	}
+	if c.Drifted {
+		t.Drifted++
+	}
+}
+
+// Empty reports whether there is nothing to do.
+func (t Tally) Empty() bool { return t.Add+t.Change+t.Remove+t.Restart+t.Run == 0 }
+
+func (t Tally) String() string {
+	parts := []string{}
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{t.Add, "to add"}, {t.Change, "to change"}, {t.Remove, "to remove"}, {t.Restart, "to restart"}, {t.Run, "to run"}} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
+		}
+	}
+	return count(t.Targets, "target") + ": " + strings.Join(parts, ", ")
+}
+
+// lines are the JSON lines of a plan.
+func (r Plan) lines() []line {
+	out := []line{{"source", r.Source}}
+	seen := map[string]bool{}
+	for _, s := range r.Plan.Stages {
+		for _, t := range s.Targets {
+			if t.Err != nil {
+				if !seen[t.Host] {
+					out = append(out, line{"target_failed", failure{t.Name, t.Host, t.Err.Error()}})
+				}
+				seen[t.Host] = true
+				continue
+			}
+			for _, c := range t.Changes {
+				out = append(out, line{"planned_change", change{
+					s.Name, t.Name, t.Host, c.ID, c.Action, c.Summary, c.Drifted, c.Diff,
+				}})
+			}
+		}
+	}
+	return append(out, line{"change_summary", struct {
+		Tally
+		Trips int64 `json:"round_trips"`
+	}{Count(r.Plan), r.Trips}})
+}
+
+func (r Plan) text(p *paper) {
+	p.print("%s\n", r.Source)
+	failed := r.failures(p)
+	for _, b := range r.blocks(p) {
+		p.print("\n%s\n%s", p.in(bold, b.title()), b.body)
+	}
+	t := Count(r.Plan)
+	switch {
+	case t.Empty() && failed > 0:
+		p.print("\nNo changes on what could be reached.\n")
+	case t.Empty():
+		p.print("\n%s\n", p.in(green, "No changes: everything is as the proposal says."))
+	default:
+		p.print("\nPlan: %s.\n", t)
+	}
+	if t.Drifted > 0 {
+		p.print("%s\n", p.in(yellow, count(t.Drifted, "change")+" made by hand on the nodes since the last apply will be undone."))
+	}
+	if failed > 0 {
+		p.print("%s\n", p.in(red, count(failed, "node")+" could not be looked at; an apply leaves it out."))
+	}
+	if r.Apply != "" && !t.Empty() {
+		p.print("To make it so: %s\n", r.Apply)
+	}
+}
+
+// failures prints the nodes that could not be observed.
+func (r Plan) failures(p *paper) int {
+	seen := map[string]bool{}
+	for _, s := range r.Plan.Stages {
+		for _, t := range s.Targets {
+			if t.Err == nil || seen[t.Host] {
+				continue
+			}
+			seen[t.Host] = true
+			p.print("\n%s\n", p.in(bold, t.Host))
+			p.indented("  ", p.in(red, "cannot look at it: ")+t.Err.Error())
+		}
+	}
+	return len(seen)
+}
+
+// A block is one target's changes as text. Targets whose changes read the
+// same are one block.
+type block struct {
+	names []string
+	body  string
+}
+
+func (b *block) title() string {
+	if len(b.names) > 6 {
+		return fmt.Sprintf("%s … %s (%d targets)", strings.Join(b.names[:3], ", "), b.names[len(b.names)-1], len(b.names))
+	}
+	return strings.Join(b.names, ", ")
+}
+
+// blocks puts together what is to be done on each target, over all stages.
+func (r Plan) blocks(p *paper) []*block {
+	var order []string
+	bodies := map[string]*strings.Builder{}
+	for _, s := range r.Plan.Stages {
+		for _, t := range s.Targets {
+			if t.Err != nil || len(t.Changes) == 0 {
+				continue
+			}
+			b := bodies[t.Name]
+			if b == nil {
+				b = new(strings.Builder)
+				bodies[t.Name] = b
+				order = append(order, t.Name)
+			}
+			q := &paper{w: b, colour: p.colour}
+			for _, c := range t.Changes {
+				writeChange(q, c)
+			}
+		}
+	}
+	var out []*block
+	same := map[string]*block{}
+	for _, name := range order {
+		body := bodies[name].String()
+		if b := same[body]; b != nil {
+			b.names = append(b.names, name)
+			continue
+		}
+		b := &block{names: []string{name}, body: body}
+		same[body] = b
+		out = append(out, b)
+	}
+	return out
+}
+
+// signs are how the actions look.
+var signs = map[provision.Action]struct{ sign, colour string }{
+	provision.Create:  {"+", green},
+	provision.Update:  {"~", yellow},
+	provision.Delete:  {"-", red},
+	provision.Restart: {"!", cyan},
+	provision.Run:     {">", cyan},
+}
+
+func writeChange(p *paper, c provision.Change) {
+	s := signs[c.Action]
+	what := strings.Replace(c.ID, ":", " ", 1)
+	p.print("  %s %s", p.in(s.colour, s.sign), what)
+	if c.Summary != "" {
+		p.print("  %s", p.in(dim, c.Summary))
+	}
+	p.print("\n")
+	if c.Drifted {
+		p.print("      %s\n", p.in(yellow, "changed on the node since the last apply"))
+	}
+	if c.Diff != "" && c.Action != provision.Create {
+		writeDiff(p, c.Diff)
+	}
+}
+
+func writeDiff(p *paper, diff string) {
+	for _, line := range strings.Split(strings.TrimRight(diff, "\n"), "\n") {
+		colour := ""
+		switch {
+		case strings.HasPrefix(line, "+"):
+			colour = green
+		case strings.HasPrefix(line, "-"):
+			colour = red
+		case strings.HasPrefix(line, "@@"):
+			colour = cyan
+		}
+		if colour != "" {
+			line = p.in(colour, line)
+		}
+		p.print("      %s\n", line)
+	}
+}

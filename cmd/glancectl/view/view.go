@@ -1,0 +1,106 @@
+// Package view is the only part of glancectl that prints.
+//
+// There are two views of every record: text for people and JSON lines for
+// programs. The answer goes to standard output, the talk (progress,
+// mistakes, questions) to standard error; with JSON all of it is the answer.
+// The package decides nothing: it is told what happened and shows it.
+package view
+
+import (
+	"encoding/json"
+	"io"
+	"sync"
+	"time"
+)
+
+// Schema is the version of the JSON lines. It changes when a field changes
+// its meaning or goes, not when one comes.
+const Schema = 1
+
+// A Record is one thing that glancectl has to say.
+type Record interface {
+	// lines are the record's JSON lines.
+	lines() []line
+	// talk reports whether people get the record on standard error.
+	talk() bool
+	// text writes the record for people.
+	text(p *paper)
+}
+
+// A line is one JSON object: its "type" and the fields of body.
+type line struct {
+	kind string
+	body any
+}
+
+// Options say where a View prints and how.
+type Options struct {
+	Out, Err io.Writer
+	JSON     bool
+	Colour   bool
+	Terminal bool // progress may be drawn over on Err
+	Version  string
+	Now      func() time.Time // nil means time.Now
+}
+
+// A View prints records. It may be used by several goroutines.
+type View struct {
+	o      Options
+	mu     sync.Mutex
+	live   live
+	opened bool
+}
+
+// New returns a View.
+func New(o Options) *View {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &View{o: o, live: live{w: o.Err, on: o.Terminal && !o.JSON, now: o.Now}}
+}
+
+// Show prints r.
+func (v *View) Show(r Record) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.o.JSON {
+		v.json(r)
+		return
+	}
+	v.live.clear()
+	w, colour := v.o.Out, v.o.Colour
+	if r.talk() {
+		w, colour = v.o.Err, v.o.Colour && v.o.Terminal
+	}
+	r.text(&paper{w: w, colour: colour})
+	v.live.draw()
+}
+
+// json prints the record as one line, after a first line that names the schema.
+func (v *View) json(r Record) {
+	lines := r.lines()
+	if !v.opened {
+		v.opened = true
+		lines = append([]line{{"version", struct {
+			Schema    int    `json:"schema"`
+			Glancectl string `json:"glancectl"`
+		}{Schema, v.o.Version}}}, lines...)
+	}
+	for _, l := range lines {
+		// There is nobody to tell when standard output is gone.
+		_, _ = v.o.Out.Write(l.marshal())
+	}
+}
+
+// marshal returns the line as one JSON object that begins with its type.
+func (l line) marshal() []byte {
+	b, err := json.Marshal(l.body)
+	if err != nil {
+		b, _ = json.Marshal(map[string]string{"error": err.Error()})
+	}
+	out := []byte(`{"type":"` + l.kind + `"`)
+	if len(b) > 2 {
+		out = append(out, ',')
+	}
+	return append(append(out, b[1:]...), '\n')
+}
