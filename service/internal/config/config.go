@@ -81,7 +81,6 @@ type Server struct {
 	ShutdownTimeout  time.Duration // 0 means as long as it takes
 	ProxyHeaders     bool          // X-Forwarded-Proto and the like are believed
 	PublicEndpoint   string
-	MaxRequestID     int
 	AnonymousAllowed bool
 }
 
@@ -150,20 +149,16 @@ type Swift struct {
 
 // Keystone is how tokens are validated.
 type Keystone struct {
-	AuthURL         string
-	PublicURI       string // where callers without a token are sent
-	Username        string
-	Password        Secret
-	Project         string
-	UserDomain      string
-	ProjectDomain   string
-	Region          string
-	Interface       string
-	Insecure        bool
-	CAFile          string
-	CacheTime       time.Duration
-	ServiceRoles    []string
-	ServiceRequired bool
+	AuthURL       string
+	PublicURI     string // where callers without a token are sent
+	Username      string
+	Password      Secret
+	Project       string
+	UserDomain    string
+	ProjectDomain string
+	Insecure      bool
+	CAFile        string
+	CacheTime     time.Duration
 }
 
 // Health is the check that load balancers ask for.

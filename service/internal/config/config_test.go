@@ -59,7 +59,7 @@ func TestDefaults(t *testing.T) {
 		Log: config.Log{Facility: "LOG_USER"},
 		Server: config.Server{
 			Host: "0.0.0.0", Port: 9292, Backlog: 4096, MaxHeader: 16384, KeepAlive: true, IdleTimeout: 900 * time.Second,
-			TCPKeepIdle: 600 * time.Second, ShutdownTimeout: time.Minute, MaxRequestID: 64,
+			TCPKeepIdle: 600 * time.Second, ShutdownTimeout: time.Minute,
 		},
 		Images: config.Images{
 			MaxSize: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HashAlgo: "sha512",
@@ -70,8 +70,7 @@ func TestDefaults(t *testing.T) {
 		Database: config.Database{URL: "sqlite:////x", Pos: "CONF:2", Recycle: time.Hour},
 		Stores:   config.Stores{Enabled: []string{"file"}, Default: "file", FileDir: "/var/lib/glance/images"},
 		Keystone: config.Keystone{
-			Project: "service", UserDomain: "Default", ProjectDomain: "Default", Interface: "internal",
-			CacheTime: 5 * time.Minute, ServiceRoles: []string{"service"}, ServiceRequired: true,
+			Project: "service", UserDomain: "Default", ProjectDomain: "Default", CacheTime: 5 * time.Minute,
 		},
 		Health:   config.Health{Path: "/healthcheck", DisableFile: "/etc/glance/healthcheck_disable"},
 		Pipeline: config.Pipeline{"healthcheck", "http_proxy_to_wsgi", "versionnegotiation", "unauthenticated-context", "rootapp"},
@@ -154,7 +153,6 @@ func TestOptions(t *testing.T) {
 		{keystone + "admin_tenant_name = t", func(s *config.Settings) any { return s.Keystone.Project }, "t"},
 		{keystone + "user_domain_name = d", func(s *config.Settings) any { return s.Keystone.UserDomain }, "d"},
 		{keystone + "project_domain_name = d", func(s *config.Settings) any { return s.Keystone.ProjectDomain }, "d"},
-		{keystone + "region_name = r", func(s *config.Settings) any { return s.Keystone.Region }, "r"},
 		{keystone + "token_cache_time = 5", func(s *config.Settings) any { return s.Keystone.CacheTime }, 5 * time.Second},
 		{"[oslo_concurrency]\nlock_path = /l", func(s *config.Settings) any { return s.LockPath }, "/l"},
 		{"bind_port = $backlog", func(s *config.Settings) any { return s.Server.Port }, 4096}, // the default of another option
@@ -254,6 +252,7 @@ image_cache_dir = cache
 public_endpoint = glance.example.com
 log_file = $nowhere
 image_cache_max_size = 99999999TB
+image_tag_quota = 0
 `, `CONF:4: [DEFAULT] debug: "maybe" is not a boolean: true, 1, on, yes, false, 0, off or no
 CONF:15: [DEFAULT] log_file: $nowhere: no such option; write $$ for a dollar sign
 CONF:12: [DEFAULT] syslog_log_facility: "LOG_LOCAL9" is not one of LOG_KERN, LOG_USER, LOG_MAIL, LOG_DAEMON, LOG_AUTH, LOG_SYSLOG, LOG_LPR, LOG_NEWS, LOG_UUCP, LOG_CRON, LOG_AUTHPRIV, LOG_FTP, LOG_LOCAL0, LOG_LOCAL1, LOG_LOCAL2, LOG_LOCAL3, LOG_LOCAL4, LOG_LOCAL5, LOG_LOCAL6, LOG_LOCAL7
@@ -262,6 +261,7 @@ CONF:7: [DEFAULT] workers: "two" is not a number from 0 on
 CONF:6: [DEFAULT] backlog: "0" is not a number from 1 on
 CONF:14: [DEFAULT] public_endpoint: "glance.example.com" is not an http or https URL
 CONF:8: [DEFAULT] image_size_cap: "10 gigs" is not a size of at least 1 bytes, such as 10737418240 or 10GB
+CONF:17: [DEFAULT] image_tag_quota: "0" is not a number from 1 on, or -1 for no limit
 CONF:10: [DEFAULT] hashing_algorithm: "md5" is not one of sha256, sha384, sha512
 CONF:11: [DEFAULT] notifier_strategy: "rabbit" is not one of noop, logging, default
 CONF:13: [DEFAULT] image_cache_dir: "cache" is not an absolute path

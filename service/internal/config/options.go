@@ -79,7 +79,6 @@ func (r *reader) server(p Program) Server {
 		ShutdownTimeout:  r.seconds(60*time.Second, "DEFAULT.graceful_shutdown_timeout"),
 		ProxyHeaders:     r.boolean(false, "oslo_middleware.enable_proxy_headers_parsing"),
 		PublicEndpoint:   r.web("", "DEFAULT.public_endpoint"),
-		MaxRequestID:     r.number(64, 0, "DEFAULT.max_request_id_length"),
 		AnonymousAllowed: r.boolean(false, "DEFAULT.allow_anonymous_access"),
 	}
 }
@@ -87,9 +86,9 @@ func (r *reader) server(p Program) Server {
 func (r *reader) images() Images {
 	im := Images{
 		MaxSize:       r.size(1<<40, 1, "DEFAULT.image_size_cap"),
-		PropertyQuota: r.number(128, -1, "DEFAULT.image_property_quota"),
-		TagQuota:      r.number(128, -1, "DEFAULT.image_tag_quota"),
-		MemberQuota:   r.number(128, -1, "DEFAULT.image_member_quota"),
+		PropertyQuota: r.quota(128, "DEFAULT.image_property_quota"),
+		TagQuota:      r.quota(128, "DEFAULT.image_tag_quota"),
+		MemberQuota:   r.quota(128, "DEFAULT.image_member_quota"),
 		HashAlgo: r.choice("sha512", []string{"sha256", "sha384", "sha512"},
 			"DEFAULT.hashing_algorithm"),
 		DiskFormats:      r.list(nil, "image_format.disk_formats", "DEFAULT.disk_formats"),
@@ -247,21 +246,21 @@ func (s *Swift) refer(file string) error {
 func (r *reader) keystone() Keystone {
 	const at = "keystone_authtoken."
 	r.choice("password", []string{"password", "v3password"}, at+"auth_type", at+"auth_plugin")
+	// Tokens are validated at auth_url. These say which Identity endpoint to
+	// take from a service catalog, and no catalog is consulted.
+	r.text("", at+"region_name")
+	r.choice("internal", []string{"internal", "public", "admin"}, at+"interface")
 	k := Keystone{
-		AuthURL:         r.web("", at+"auth_url", at+"identity_uri"),
-		PublicURI:       r.web("", at+"www_authenticate_uri", at+"auth_uri"),
-		Username:        r.text("", at+"username", at+"user_name", at+"admin_user"),
-		Password:        r.secret(at+"password", at+"admin_password"),
-		Project:         r.text("service", at+"project_name", at+"tenant_name", at+"admin_tenant_name"),
-		UserDomain:      r.text("Default", at+"user_domain_name"),
-		ProjectDomain:   r.text("Default", at+"project_domain_name"),
-		Region:          r.text("", at+"region_name"),
-		Interface:       r.choice("internal", []string{"internal", "public", "admin"}, at+"interface"),
-		Insecure:        r.boolean(false, at+"insecure"),
-		CAFile:          r.text("", at+"cafile"),
-		CacheTime:       r.seconds(300*time.Second, at+"token_cache_time"),
-		ServiceRoles:    r.list([]string{"service"}, at+"service_token_roles"),
-		ServiceRequired: r.boolean(true, at+"service_token_roles_required"),
+		AuthURL:       r.web("", at+"auth_url", at+"identity_uri"),
+		PublicURI:     r.web("", at+"www_authenticate_uri", at+"auth_uri"),
+		Username:      r.text("", at+"username", at+"user_name", at+"admin_user"),
+		Password:      r.secret(at+"password", at+"admin_password"),
+		Project:       r.text("service", at+"project_name", at+"tenant_name", at+"admin_tenant_name"),
+		UserDomain:    r.text("Default", at+"user_domain_name"),
+		ProjectDomain: r.text("Default", at+"project_domain_name"),
+		Insecure:      r.boolean(false, at+"insecure"),
+		CAFile:        r.text("", at+"cafile"),
+		CacheTime:     r.seconds(300*time.Second, at+"token_cache_time"),
 	}
 	if k.PublicURI == "" {
 		k.PublicURI = k.AuthURL

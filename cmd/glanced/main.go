@@ -1,0 +1,173 @@
+// Command glanced is the image service: all of its programs in one file.
+//
+// Which program runs is decided by the name it is called by, so that links
+// named glance-api, glance-registry, glance-manage and so on point to it, or
+// by the first argument: glanced api. main is wiring; package service does
+// the work.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"glancectl/service"
+)
+
+// version is set by the linker.
+var version = "devel"
+
+// The exit codes. glance-manage adds those of service.Manage.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	code := run(ctx, os.Args, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// A program is one of the programs of the image service.
+type program struct {
+	name   string // without glance-
+	about  string
+	daemon bool // has --pid-file
+	job    bool // has --timeout and --jitter
+	run    func(ctx context.Context, o service.Options, args []string) (int, error)
+}
+
+// programs is everything that glanced can be called as.
+var programs = []program{
+	{name: "api", about: "serve the Images API", daemon: true, run: plain(service.RunAPI)},
+	{name: "registry", about: "serve the registry API", daemon: true, run: plain(service.RunRegistry)},
+	{name: "manage", about: "make and check the database's tables", run: service.Manage},
+	{name: "scrubber", about: "remove the data of deleted images", job: true, run: plain(service.RunScrubber)},
+	{name: "cache-reaper", about: "remove broken and stalled files from the cache", job: true, run: plain(service.RunReaper)},
+	{name: "cache-cleaner", about: "the same, by its later name", job: true, run: plain(service.RunReaper)},
+	{name: "cache-pruner", about: "shrink the cache to its size", job: true, run: plain(service.RunPruner)},
+	{name: "cache-prefetcher", about: "cache the images that are queued", job: true, run: plain(service.RunPrefetcher)},
+}
+
+// plain is a program without arguments.
+func plain(f func(context.Context, service.Options) error) func(context.Context, service.Options, []string) (int, error) {
+	return func(ctx context.Context, o service.Options, args []string) (int, error) {
+		if len(args) > 0 {
+			return exitUsage, fmt.Errorf("unexpected argument %q", args[0])
+		}
+		if err := f(ctx, o); err != nil {
+			return exitError, err
+		}
+		return exitOK, nil
+	}
+}
+
+// run runs the program that argv names and returns its exit code.
+func run(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
+	p, args := choose(argv)
+	if p == nil {
+		if len(args) == 1 && strings.TrimLeft(args[0], "-") == "version" {
+			fmt.Fprintln(stdout, "glanced", version)
+			return exitOK
+		}
+		usage(stderr)
+		return exitUsage
+	}
+	o := service.Options{Version: version, Stdout: stdout, Stderr: stderr}
+	flags := p.flags(&o, stderr)
+	show := flags.Bool("version", false, "print the version and exit")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage // flags has said what is wrong
+	case *show:
+		fmt.Fprintf(stdout, "glance-%s (glanced) %s\n", p.name, version)
+		return exitOK
+	}
+	if p.daemon {
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+		o.Hangup = hangup
+	}
+	code, err := p.run(ctx, o, flags.Args())
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(stderr, "glance-%s: %s\n", p.name, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return code
+}
+
+// choose returns the program that argv means and the arguments that are left
+// for it; nil if it means none.
+func choose(argv []string) (*program, []string) {
+	if p := find(filepath.Base(argv[0])); p != nil {
+		return p, argv[1:]
+	}
+	if len(argv) < 2 {
+		return nil, nil
+	}
+	if p := find("glance-" + strings.TrimPrefix(argv[1], "glance-")); p != nil {
+		return p, argv[2:]
+	}
+	return nil, argv[1:]
+}
+
+func find(name string) *program {
+	for i := range programs {
+		if "glance-"+programs[i].name == name {
+			return &programs[i]
+		}
+	}
+	return nil
+}
+
+// flags returns the flags of a program, which set o.
+func (p *program) flags(o *service.Options, stderr io.Writer) *flag.FlagSet {
+	f := flag.NewFlagSet("glance-"+p.name, flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.Func("config-file", "read this `file`; may be repeated, later ones win", add(&o.Files))
+	f.Func("config-dir", "read *.conf in this `directory`, after the files; may be repeated", add(&o.Dirs))
+	f.BoolVar(&o.Debug, "debug", false, "log everything")
+	if p.daemon {
+		f.StringVar(&o.PIDFile, "pid-file", "", "write the process number to this `file`")
+	}
+	if p.job {
+		f.DurationVar(&o.Timeout, "timeout", 0, "break the run off after this long, such as 1h")
+		f.DurationVar(&o.Jitter, "jitter", 0, "wait a random time below this before the run begins")
+	}
+	if p.name == "scrubber" {
+		f.BoolVar(&o.Daemon, "daemon", false, "run again and again, every wakeup_time seconds")
+		f.BoolVar(&o.Daemon, "D", false, "short for --daemon")
+	}
+	return f
+}
+
+// add returns a flag's function that appends to a list.
+func add(list *[]string) func(string) error {
+	return func(s string) error {
+		*list = append(*list, s)
+		return nil
+	}
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "usage: glanced PROGRAM [--config-file FILE]... [flags]\n\nThe programs, each also run by a link named glance-PROGRAM:\n\n")
+	for _, p := range programs {
+		fmt.Fprintf(w, "  %-18s %s\n", p.name, p.about)
+	}
+	fmt.Fprint(w, "\nglanced PROGRAM --help lists the flags of one.\n")
+}

@@ -1,0 +1,205 @@
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+
+	"glancectl/service/glance"
+	"glancectl/service/internal/apiv2"
+	"glancectl/service/internal/config"
+	"glancectl/service/internal/imagecache"
+	"glancectl/service/internal/keystone"
+	"glancectl/service/internal/oslolog"
+	"glancectl/service/internal/registry"
+	"glancectl/service/internal/sqlcatalog"
+)
+
+// RunAPI serves the Images API until ctx ends, and then until the requests
+// that are under way are answered. It returns at once, with an error that
+// names the option, if the service cannot start.
+func RunAPI(ctx context.Context, o Options) error {
+	p, err := begin(config.API, o)
+	if err != nil {
+		return err
+	}
+	defer p.end()
+	catalog, err := p.catalog()
+	if err != nil {
+		return err
+	}
+	defer catalog.Close()
+	cache, err := p.dataCache()
+	if err != nil {
+		return err
+	}
+	images, err := p.images(catalog, dataCache(cache))
+	if err != nil {
+		return err
+	}
+	api := apiv2.New(images, apiv2.Options{
+		LimitDefault:   p.Images.LimitDefault,
+		LimitMax:       p.Images.LimitMax,
+		ShowDirectURL:  p.Images.ShowDirectURL,
+		PublicEndpoint: p.Server.PublicEndpoint,
+		Log:            p.log,
+	})
+	handler, err := p.handler(api.Negotiate(api), map[config.Stage]filter{
+		config.VersionFilter: api.Negotiate,
+		config.CacheFilter:   through, // it is part of images
+		config.CacheManage:   func(next http.Handler) http.Handler { return &cacheManager{cache, p.log, next} },
+	})
+	if err != nil {
+		return err
+	}
+	err = p.serve(ctx, handler, catalog)
+	if cache == nil {
+		return err
+	}
+	// What was downloaded last may still be on its way into the cache.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.limit())
+	defer cancel()
+	if werr := cache.Wait(ctx); werr != nil {
+		p.log.Warn("the cache did not finish", slog.Any("error", werr))
+	}
+	return err
+}
+
+// RunRegistry serves the registry's API, as RunAPI does the other.
+func RunRegistry(ctx context.Context, o Options) error {
+	p, err := begin(config.Registry, o)
+	if err != nil {
+		return err
+	}
+	defer p.end()
+	catalog, err := p.catalog()
+	if err != nil {
+		return err
+	}
+	defer catalog.Close()
+	app := registry.New(catalog, registry.Options{
+		DefaultLimit: p.Images.LimitDefault,
+		MaxLimit:     p.Images.LimitMax,
+		Log:          p.log,
+	})
+	handler, err := p.handler(app, map[config.Stage]filter{config.VersionFilter: through})
+	if err != nil {
+		return err
+	}
+	return p.serve(ctx, handler, catalog)
+}
+
+// dataCache opens the cache if the pipeline has one.
+func (p *process) dataCache() (*imagecache.Cache, error) {
+	if !p.Pipeline.Has(config.CacheFilter) {
+		return nil, nil
+	}
+	return p.cache()
+}
+
+// dataCache makes a nil interface of a nil cache.
+func dataCache(c *imagecache.Cache) glance.DataCache {
+	if c == nil {
+		return nil
+	}
+	return c
+}
+
+// A filter puts a stage in front of a handler.
+type filter func(next http.Handler) http.Handler
+
+func through(next http.Handler) http.Handler { return next }
+
+// handler puts the stages of the pipeline in front of an application; more has
+// the stages that only this application has.
+func (p *process) handler(app http.Handler, more map[config.Stage]filter) (http.Handler, error) {
+	stages := map[config.Stage]filter{
+		config.HealthFilter:    func(next http.Handler) http.Handler { return &health{p.Health, next} },
+		config.ProxyFilter:     p.forwarded,
+		config.CORSFilter:      through,
+		config.ProfilerFilter:  through,
+		config.Context:         identified,
+		config.Unauthenticated: func(next http.Handler) http.Handler { return keystone.NoKeystone(identified(next)) },
+	}
+	if p.Pipeline.Has(config.AuthToken) {
+		tokens, err := p.tokens()
+		if err != nil {
+			return nil, err
+		}
+		stages[config.AuthToken] = tokens.Require
+		if p.Server.AnonymousAllowed {
+			stages[config.AuthToken] = tokens.Identify
+		}
+	}
+	for stage, f := range more {
+		stages[stage] = f
+	}
+	h := app
+	for _, stage := range slices.Backward(p.Pipeline[:len(p.Pipeline)-1]) {
+		f, ok := stages[stage]
+		if !ok {
+			return nil, fmt.Errorf("[paste_deploy]: glance-%s has no %s", p.program, stage)
+		}
+		h = f(h)
+	}
+	return oslolog.Access(p.log, p.patient(requestID(h))), nil
+}
+
+// tokens returns the middleware that asks Keystone.
+func (p *process) tokens() (*keystone.Middleware, error) {
+	client, err := p.keystoneClient()
+	if err != nil {
+		return nil, err
+	}
+	m, err := keystone.New(keystone.Options{
+		AuthURL:            p.Keystone.AuthURL,
+		WWWAuthenticateURI: p.Keystone.PublicURI,
+		Username:           p.Keystone.Username,
+		Password:           string(p.Keystone.Password),
+		Project:            p.Keystone.Project,
+		UserDomain:         p.Keystone.UserDomain,
+		ProjectDomain:      p.Keystone.ProjectDomain,
+		CacheTime:          p.Keystone.CacheTime,
+		Client:             client,
+		Log:                p.log.With(slog.String(oslolog.NameKey, "keystonemiddleware.auth_token")),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("[keystone_authtoken]: %w", err)
+	}
+	return m, nil
+}
+
+// keystoneClient returns a client that trusts what cafile and insecure say, or
+// nil, which is the middleware's own.
+func (p *process) keystoneClient() (*http.Client, error) {
+	if !p.Keystone.Insecure && p.Keystone.CAFile == "" {
+		return nil, nil
+	}
+	trust := &tls.Config{InsecureSkipVerify: p.Keystone.Insecure}
+	if p.Keystone.CAFile != "" {
+		pem, err := os.ReadFile(p.Keystone.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("[keystone_authtoken] cafile: %w", err)
+		}
+		trust.RootCAs = x509.NewCertPool()
+		if !trust.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("[keystone_authtoken] cafile: %s has no certificate", p.Keystone.CAFile)
+		}
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = trust
+	return &http.Client{Transport: transport}, nil
+}
+
+// checkCatalog logs what is wrong with the database, if anything is. The
+// service starts all the same: a database may come later.
+func (p *process) checkCatalog(ctx context.Context, c *sqlcatalog.Catalog) {
+	if err := c.Check(ctx); err != nil && ctx.Err() == nil {
+		p.log.ErrorContext(ctx, "the database cannot be used", slog.Any("error", err))
+	}
+}

@@ -1,0 +1,192 @@
+package service
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"glancectl/service/glance"
+	"glancectl/service/internal/config"
+	"glancectl/service/internal/oslolog"
+)
+
+// A health answers load balancers before anybody is asked for a token.
+type health struct {
+	config.Health
+	next http.Handler
+}
+
+// ServeHTTP implements http.Handler.
+func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != h.Path {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	code, text := http.StatusOK, "OK"
+	if h.DisableFile != "" {
+		if _, err := os.Stat(h.DisableFile); err == nil {
+			code, text = http.StatusServiceUnavailable, "DISABLED BY FILE"
+		}
+	}
+	switch r.Method {
+	case http.MethodGet:
+		w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, text) // nobody to tell
+	case http.MethodHead:
+		if code == http.StatusOK {
+			code = http.StatusNoContent
+		}
+		w.WriteHeader(code)
+	default:
+		w.Header().Set("Allow", "GET, HEAD")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}
+}
+
+const requestHeader = "X-Openstack-Request-Id"
+
+// maxRequestID is the length from which on the application refuses an ID.
+const maxRequestID = 64
+
+// requestID gives a request the ID that it has in the log from here on: the
+// one that came with it, or a new one. Caller and application see the same.
+func requestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(requestHeader)
+		switch {
+		case id == "":
+			id = "req-" + glance.NewUUID()
+			r.Header.Set(requestHeader, id)
+		case len(id) > maxRequestID:
+			id = "req-" + glance.NewUUID()
+		case !strings.HasPrefix(id, "req-"):
+			id = "req-" + id
+		}
+		ctx := glance.WithCaller(r.Context(), glance.Caller{Anonymous: true, RequestID: id})
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// identified is where it is known who asks.
+func identified(next http.Handler) http.Handler {
+	return oslolog.Identified(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(requestHeader, glance.CallerFrom(r.Context()).RequestID)
+		next.ServeHTTP(w, r)
+	}))
+}
+
+// forwarded takes scheme and host of a request from the headers of a proxy, if
+// the configuration says that they can be believed.
+func (p *process) forwarded(next http.Handler) http.Handler {
+	if !p.Server.ProxyHeaders {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		proto, host := r.Header.Get("X-Forwarded-Proto"), r.Header.Get("X-Forwarded-Host")
+		if f := r.Header.Get("Forwarded"); f != "" {
+			proto, host = parseForwarded(f)
+		}
+		if proto == "http" || proto == "https" {
+			r.URL.Scheme = proto
+		}
+		if host != "" {
+			r.Host = host
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// parseForwarded returns what the first proxy in a Forwarded header says
+// (RFC 7239).
+func parseForwarded(s string) (proto, host string) {
+	first, _, _ := strings.Cut(s, ",")
+	for pair := range strings.SplitSeq(first, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		value = strings.Trim(value, `"`)
+		switch strings.ToLower(name) {
+		case "proto":
+			proto = strings.ToLower(value)
+		case "host":
+			host = value
+		}
+	}
+	return proto, host
+}
+
+// patient breaks a request off when the client neither sends nor takes
+// anything for client_socket_timeout. A transfer that moves, however slowly,
+// may take as long as it wants.
+func (p *process) patient(next http.Handler) http.Handler {
+	limit := p.Server.IdleTimeout
+	if limit <= 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t := &transfer{ResponseWriter: w, control: http.NewResponseController(w), limit: limit}
+		t.extend()
+		defer t.extend() // for what is still in the server's buffer
+		if r.Body != nil && r.Body != http.NoBody {
+			r = r.WithContext(r.Context()) // the server's own stays as it is
+			r.Body = &upload{ReadCloser: r.Body, transfer: t}
+		}
+		next.ServeHTTP(t, r)
+	})
+}
+
+// A transfer is a response whose every step has a deadline of its own. Errors
+// of setting one are left to the step itself to find.
+type transfer struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	limit   time.Duration
+}
+
+// Unwrap lets http.ResponseController find what is inside.
+func (t *transfer) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+func (t *transfer) extend() { _ = t.control.SetWriteDeadline(time.Now().Add(t.limit)) }
+
+// Write implements http.ResponseWriter.
+func (t *transfer) Write(p []byte) (int, error) {
+	t.extend()
+	return t.ResponseWriter.Write(p)
+}
+
+// step is how much of a file is sent on one deadline.
+const step = 1 << 20
+
+// ReadFrom implements io.ReaderFrom, so that files can be sent by the system.
+func (t *transfer) ReadFrom(r io.Reader) (n int64, err error) {
+	for {
+		t.extend()
+		m, err := io.CopyN(t.ResponseWriter, r, step)
+		n += m
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// An upload is a request body whose every read has a deadline of its own.
+type upload struct {
+	io.ReadCloser
+	transfer *transfer
+}
+
+// Read implements io.Reader.
+func (u *upload) Read(p []byte) (int, error) {
+	_ = u.transfer.control.SetReadDeadline(time.Now().Add(u.transfer.limit))
+	n, err := u.ReadCloser.Read(p)
+	if err != nil {
+		// From here on the server itself listens for the client to go away,
+		// and that may take as long as the answer does.
+		_ = u.transfer.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}

@@ -1,0 +1,154 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"glancectl/service/internal/config"
+	"glancectl/service/internal/jobs"
+)
+
+// RunScrubber removes the data of images that have been deleted for long
+// enough: once, or again and again if the configuration or o says daemon. As
+// all jobs it holds a lock below lock_path, so that no two runs overlap; a run
+// that finds it taken does nothing and is no failure. It logs one line with
+// counts at the end, and one for each image that it failed at.
+func RunScrubber(ctx context.Context, o Options) error {
+	return runJob(ctx, config.Scrubber, o, func(p *process) (job, error) {
+		catalog, err := p.catalog()
+		if err != nil {
+			return job{}, err
+		}
+		images, err := p.images(catalog, nil)
+		if err != nil {
+			return job{}, errors.Join(err, catalog.Close())
+		}
+		return job{
+			run: func(ctx context.Context) jobs.Report {
+				return jobs.Scrub(ctx, catalog, images, time.Now().Add(-p.Scrub.After))
+			},
+			close: catalog.Close,
+		}, nil
+	})
+}
+
+// RunReaper removes invalid and stalled files from the cache.
+func RunReaper(ctx context.Context, o Options) error {
+	return runJob(ctx, config.Reaper, o, func(p *process) (job, error) {
+		cache, err := p.cache()
+		return job{run: func(ctx context.Context) jobs.Report { return jobs.Reap(ctx, cache, time.Now()) }}, err
+	})
+}
+
+// RunPruner removes what was not used for the longest time from a cache that
+// is larger than image_cache_max_size.
+func RunPruner(ctx context.Context, o Options) error {
+	return runJob(ctx, config.Pruner, o, func(p *process) (job, error) {
+		cache, err := p.cache()
+		return job{run: func(ctx context.Context) jobs.Report {
+			return jobs.Prune(ctx, cache, p.Cache.MaxSize, p.Cache.ExtraToFree)
+		}}, err
+	})
+}
+
+// RunPrefetcher caches the images that are queued for it.
+func RunPrefetcher(ctx context.Context, o Options) error {
+	return runJob(ctx, config.Prefetcher, o, func(p *process) (job, error) {
+		cache, err := p.cache()
+		if err != nil {
+			return job{}, err
+		}
+		catalog, err := p.catalog()
+		if err != nil {
+			return job{}, err
+		}
+		images, err := p.images(catalog, nil)
+		if err != nil {
+			return job{}, errors.Join(err, catalog.Close())
+		}
+		return job{
+			run:   func(ctx context.Context) jobs.Report { return jobs.Prefetch(ctx, cache, images) },
+			close: catalog.Close,
+		}, nil
+	})
+}
+
+// A job is work that can be done again and again.
+type job struct {
+	run   func(ctx context.Context) jobs.Report
+	close func() error // nil means nothing to close
+}
+
+// runJob does the work of a job under its lock.
+func runJob(ctx context.Context, program config.Program, o Options, open func(*process) (job, error)) error {
+	p, err := begin(program, o)
+	if err != nil {
+		return err
+	}
+	defer p.end()
+	if o.Jitter > 0 && !sleep(ctx, rand.N(o.Jitter)) {
+		return ctx.Err()
+	}
+	unlock, free, err := p.lock()
+	if err != nil {
+		return err
+	}
+	if !free {
+		p.log.Warn("nothing done: another run is at work")
+		return nil
+	}
+	defer unlock()
+	j, err := open(p)
+	if err != nil {
+		return err
+	}
+	if j.close != nil {
+		defer j.close()
+	}
+	if program != config.Scrubber || !p.Scrub.Daemon && !o.Daemon {
+		return p.once(ctx, j)
+	}
+	for {
+		_ = p.once(ctx, j) // it is in the log, and the next run may do better
+		if !sleep(ctx, p.Scrub.Every) {
+			return nil
+		}
+	}
+}
+
+// sleep waits; it returns false if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// once runs a job and logs how it went.
+func (p *process) once(ctx context.Context, j job) error {
+	if p.o.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.o.Timeout)
+		defer cancel()
+	}
+	start := time.Now()
+	report := j.run(ctx)
+	for _, err := range report.Failures {
+		p.log.Error("failure", slog.Any("error", err))
+	}
+	level := slog.LevelInfo
+	if len(report.Failures) > 0 {
+		level = slog.LevelWarn
+	}
+	p.log.Log(ctx, level, "finished", slog.Any("run", report), slog.Duration("took", time.Since(start).Round(time.Millisecond)))
+	if len(report.Failures) > 0 {
+		return fmt.Errorf("%d of %d failed: %w", len(report.Failures), len(report.Failures)+report.Done, report.Failures[0])
+	}
+	return nil
+}

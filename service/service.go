@@ -1,0 +1,240 @@
+// Package service assembles the image service from its configuration: it is
+// where the catalog, the stores, the cache, the authentication and the HTTP
+// APIs, each in a package of its own, are put together into programs.
+//
+// cmd/glanced calls one function for each program: [RunAPI], [RunRegistry],
+// [Manage], [RunScrubber], [RunReaper], [RunPruner], [RunPrefetcher]. What an
+// image is and what may be done with it is decided in package glance; here is
+// only who is connected to whom, and how a process starts and ends.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"glancectl/service/glance"
+	"glancectl/service/internal/config"
+	"glancectl/service/internal/filestore"
+	"glancectl/service/internal/imagecache"
+	"glancectl/service/internal/oslolog"
+	"glancectl/service/internal/sqlcatalog"
+	"glancectl/service/internal/swiftstore"
+)
+
+// Options say how a program is started. The zero value reads the files in
+// /etc/glance.
+type Options struct {
+	Files   []string // configuration files, later ones win
+	Dirs    []string // directories of them, read after Files
+	Debug   bool     // as debug = true in a file
+	Version string   // for the log
+
+	Stdout io.Writer // what Manage answers; nil means os.Stdout
+	Stderr io.Writer // the log, unless it goes to a file; nil means os.Stderr
+
+	// Of RunAPI and RunRegistry.
+	PIDFile string           // in place of pid_file in a file
+	Hangup  <-chan os.Signal // each one begins a new log file; nil means none
+	Ready   func(net.Addr)   // called once, when connections are taken; nil is fine
+
+	// Of the jobs.
+	Timeout time.Duration // a run is broken off after this long; 0 means never
+	Jitter  time.Duration // a random wait, shorter than this, before it begins
+	Daemon  bool          // RunScrubber: as daemon = true in a file
+}
+
+// etc is where configuration is looked for if none is named.
+const etc = "/etc/glance"
+
+// elements are the names that files have in place of a program's own.
+var elements = map[config.Program][]string{
+	config.Reaper:     {"glance-reaper.conf", "glance-cache.conf"},
+	config.Pruner:     {"glance-pruner.conf", "glance-cache.conf"},
+	config.Prefetcher: {"glance-prefetcher.conf", "glance-cache.conf"},
+	config.Manage:     {"glance-manage.conf", "glance-registry.conf", "glance-api.conf"},
+}
+
+// source returns where the settings of p come from: what o names or, if that
+// is nothing, the first file that there is in dir and the directory of that
+// name with .d at its end.
+func (o Options) source(p config.Program, dir string) config.Source {
+	src := config.Source{Files: o.Files, Dirs: o.Dirs, Debug: o.Debug}
+	if len(o.Files)+len(o.Dirs) > 0 {
+		return src
+	}
+	names := elements[p]
+	if names == nil {
+		names = []string{"glance-" + string(p) + ".conf"}
+	}
+	for _, name := range names {
+		name = filepath.Join(dir, name)
+		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		src.Files = []string{name}
+		if info, err := os.Stat(name + ".d"); err == nil && info.IsDir() {
+			src.Dirs = []string{name + ".d"}
+		}
+		break
+	}
+	return src
+}
+
+// A process is a program that runs: its settings and its log. Its methods open
+// what a program needs.
+type process struct {
+	*config.Settings
+	program config.Program
+	o       Options
+	output  *oslolog.Log
+	log     *slog.Logger
+}
+
+// begin loads the settings of p and opens its log. The caller calls end.
+func begin(p config.Program, o Options) (*process, error) {
+	s, err := config.Load(p, o.source(p, etc))
+	if err != nil {
+		return nil, err
+	}
+	name := "glance." + string(p)
+	output, err := oslolog.Open(oslolog.Options{
+		Name:     name,
+		Level:    oslolog.Level(s.Log.Debug, s.Log.Verbose),
+		File:     s.Log.File,
+		Syslog:   s.Log.Syslog,
+		Facility: s.Log.Facility,
+		Stderr:   o.Stderr,
+	})
+	if err != nil {
+		return nil, err
+	}
+	pr := &process{Settings: s, program: p, o: o, output: output, log: output.Logger()}
+	for _, text := range s.Warnings {
+		pr.log.Warn(text)
+	}
+	for _, text := range s.Ignored {
+		pr.log.Debug(text)
+	}
+	return pr, nil
+}
+
+func (p *process) end() { p.output.Close() }
+
+// catalog opens the database. It does not connect.
+func (p *process) catalog() (*sqlcatalog.Catalog, error) {
+	c, err := sqlcatalog.Open(string(p.Database.URL), sqlcatalog.Options{IdleTimeout: p.Database.Recycle})
+	if err != nil {
+		return nil, fmt.Errorf("%s: [database] connection: %w", p.Database.Pos, err)
+	}
+	return c, nil
+}
+
+// openers has one entry for each kind of store that a configuration can name.
+// The scheme is the one that the store makes URLs with.
+var openers = map[string]struct {
+	scheme string
+	open   func(config.Stores) (glance.Store, error)
+}{
+	"file":  {"file", openFiles},
+	"swift": {"swift+config", openSwift},
+}
+
+func openFiles(s config.Stores) (glance.Store, error) {
+	store, err := filestore.Open(s.FileDir, filestore.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("[glance_store] filesystem_store_datadir: %w", err)
+	}
+	return store, nil
+}
+
+func openSwift(s config.Stores) (glance.Store, error) {
+	store, err := swiftstore.Open(swiftstore.Config{
+		AuthAddress:     s.Swift.AuthAddress,
+		User:            s.Swift.User,
+		Key:             string(s.Swift.Key),
+		UserDomain:      s.Swift.UserDomain,
+		ProjectDomain:   s.Swift.ProjectDomain,
+		Region:          s.Swift.Region,
+		EndpointType:    s.Swift.EndpointType,
+		Container:       s.Swift.Container,
+		CreateContainer: s.Swift.CreateOnPut,
+		Reference:       s.Swift.Reference,
+		ChunkSize:       s.Swift.ChunkSize,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: swift store: %w", s.Swift.Pos, err)
+	}
+	return store, nil
+}
+
+// images connects a catalog with the stores of the configuration. The cache
+// may be nil.
+func (p *process) images(catalog glance.Catalog, cache glance.DataCache) (*glance.Images, error) {
+	var stores []glance.Store
+	for _, kind := range p.Stores.Enabled {
+		store, err := openers[kind].open(p.Stores)
+		if err != nil {
+			return nil, err
+		}
+		stores = append(stores, store)
+	}
+	o := glance.Options{
+		MaxSize:          p.Images.MaxSize,
+		PropertyQuota:    p.Images.PropertyQuota,
+		TagQuota:         p.Images.TagQuota,
+		MemberQuota:      p.Images.MemberQuota,
+		HashAlgo:         p.Images.HashAlgo,
+		DiskFormats:      p.Images.DiskFormats,
+		ContainerFormats: p.Images.ContainerFormats,
+		DefaultStore:     openers[p.Stores.Default].scheme,
+		DelayedDelete:    p.Images.DelayedDelete,
+		Cache:            cache,
+	}
+	if p.Images.Notifier == "logging" {
+		o.Notify = &eventLog{p.log.With(slog.String(oslolog.NameKey, "glance.notifier"))}
+	}
+	return glance.New(catalog, stores, o)
+}
+
+// cache opens the cache of image data.
+func (p *process) cache() (*imagecache.Cache, error) {
+	c, err := imagecache.Open(p.Cache.Dir, imagecache.Options{
+		MaxSize:      p.Cache.MaxSize,
+		StallTime:    p.Cache.StallTimeout,
+		InvalidGrace: p.Cache.GracePeriod,
+		Log:          p.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("[DEFAULT] image_cache_dir: %w", err)
+	}
+	return c, nil
+}
+
+// An eventLog writes a line about everything that happens to an image: the
+// notifier strategy "logging".
+type eventLog struct{ log *slog.Logger }
+
+// Notify implements glance.Notifier.
+func (l *eventLog) Notify(ctx context.Context, e glance.Event) {
+	attrs := []slog.Attr{slog.String("image", string(e.Image.ID)), slog.String("status", string(e.Image.Status))}
+	if e.Image.Owner != nil {
+		attrs = append(attrs, slog.String("owner", *e.Image.Owner))
+	}
+	if e.Member != nil {
+		attrs = append(attrs, slog.String("member", e.Member.ProjectID))
+	}
+	level := slog.LevelInfo
+	if e.Err != nil {
+		level = slog.LevelError
+		attrs = append(attrs, slog.Any("error", e.Err))
+	}
+	l.log.LogAttrs(ctx, level, e.Type, attrs...)
+}
