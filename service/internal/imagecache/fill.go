@@ -236,8 +236,9 @@ func (c *Cache) logFill(ctx context.Context, id glance.ID, err error) {
 	c.o.Log.Log(ctx, level, "image is not cached", slog.String("image", string(id)), slog.Any("error", err))
 }
 
-// writeAll writes every buffer until end. It hashes them on the way as long as
-// it keeps up with the download; the rest is hashed by finish.
+// writeAll writes every buffer until end. It hashes them on the way until it
+// falls behind the download for the first time; what follows is hashed by
+// finish, so that hashing takes no time from a fast download.
 func (w *fill) writeAll() error {
 	for b := range w.full {
 		if w.size+int64(len(b)) > w.e.size {
@@ -248,7 +249,7 @@ func (w *fill) writeAll() error {
 			close(w.dead)
 			return err
 		}
-		if w.hashed == w.size && len(w.full) <= buffers/2 {
+		if w.hashed == w.size && len(w.full) == 0 {
 			w.sum.Write(b)
 			w.hashed += int64(len(b))
 		}

@@ -54,8 +54,9 @@ const (
 // A Cache is a directory with copies of image data. It is safe for concurrent
 // use, by several processes as well.
 type Cache struct {
-	dir string
-	o   Options
+	dir        string
+	o          Options
+	pruneBatch int
 
 	mu       sync.Mutex // guards filling
 	filling  map[glance.ID]bool
@@ -72,7 +73,7 @@ func Open(dir string, o Options) (*Cache, error) {
 	o.StallTime = cmp.Or(o.StallTime, 24*time.Hour)
 	o.InvalidGrace = cmp.Or(o.InvalidGrace, time.Hour)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	return &Cache{dir: dir, o: o, filling: make(map[glance.ID]bool)}, nil
+	return &Cache{dir: dir, o: o, pruneBatch: pruneBatch, filling: make(map[glance.ID]bool)}, nil
 }
 
 // Wait returns when no fill is under way any more, or with the error of ctx.

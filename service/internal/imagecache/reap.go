@@ -177,12 +177,12 @@ func (c *Cache) oldest(ctx context.Context) (size int64, found []Entry, err erro
 	byAccess := func(a, b Entry) int { return a.LastAccessed.Compare(b.LastAccessed) }
 	err = c.entries(ctx, func(e Entry) {
 		size += e.Size
-		if len(found) == 2*pruneBatch {
+		if len(found) == 2*c.pruneBatch {
 			slices.SortFunc(found, byAccess)
-			found = found[:pruneBatch]
+			found = found[:c.pruneBatch]
 		}
 		found = append(found, e)
 	})
 	slices.SortFunc(found, byAccess)
-	return size, found[:min(len(found), pruneBatch)], err
+	return size, found[:min(len(found), c.pruneBatch)], err
 }
