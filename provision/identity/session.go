@@ -162,7 +162,7 @@ func (s *session) ask(ctx context.Context) (again bool, err error) {
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return true, s.explain(err)
+		return !untrusted(err), s.explain(err)
 	}
 	defer resp.Body.Close()
 	var document struct {
@@ -201,13 +201,24 @@ func (s *session) explain(err error) error {
 		return err
 	}
 	var u *url.Error
-	if errors.As(err, &u) { // it repeats the method and the address
-		err = u.Err
+	if !errors.As(err, &u) {
+		return errors.New(s.mask(err.Error()))
+	}
+	err = u.Err // u repeats the method and the address
+	if untrusted(err) {
+		return fmt.Errorf("%w: %s: put its authority where this machine trusts it, or name it as OS_CACERT or cacert", ErrConnect, err)
 	}
 	if errors.Is(err, ErrConnect) {
 		return err
 	}
 	return fmt.Errorf("%w: %s", ErrConnect, s.mask(err.Error()))
+}
+
+// untrusted reports whether the Keystone answered with a certificate that is
+// not trusted, which waiting does not change.
+func untrusted(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &certificate)
 }
 
 // message is the text of a Keystone's error, on one line.
