@@ -95,26 +95,30 @@ func (s *site) command(ctx context.Context, args ...string) *exec.Cmd {
 
 // glancectl runs glancectl to its end.
 func (s *site) glancectl(args ...string) result {
-	return s.finish(s.command(context.Background(), args...))
+	_, done := s.start(args...)
+	return <-done
 }
 
-// finish runs c and keeps what it prints.
-func (s *site) finish(c *exec.Cmd) result {
+// start starts glancectl and returns its process, and a channel that yields
+// the result when it has ended.
+func (s *site) start(args ...string) (*os.Process, <-chan result) {
 	var out, errs bytes.Buffer
+	c := s.command(context.Background(), args...)
 	c.Stdout, c.Stderr = &out, &errs
-	err := c.Run()
-	r := result{args: c.Args[1:], stdout: out.String(), stderr: errs.String()}
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		r.code = exit.ExitCode()
-	case err != nil:
-		r.code, r.stderr = -1, r.stderr+err.Error()
+	done := make(chan result, 1)
+	if err := c.Start(); err != nil {
+		done <- result{args: args, stderr: err.Error(), code: -1}
+		return nil, done
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all.WriteString(r.stdout + r.stderr)
-	return r
+	go func() {
+		_ = c.Wait() // the exit code says it
+		r := result{args: args, stdout: out.String(), stderr: errs.String(), code: c.ProcessState.ExitCode()}
+		s.mu.Lock()
+		s.all.WriteString(r.stdout + r.stderr)
+		s.mu.Unlock()
+		done <- r
+	}()
+	return c.Process, done
 }
 
 // want runs glancectl and requires an exit code and texts in its output.

@@ -255,18 +255,25 @@ var signs = map[provision.Action]struct{ sign, colour string }{
 
 func writeChange(p *paper, c provision.Change) {
 	s := signs[c.Action]
-	what := strings.Replace(c.ID, ":", " ", 1)
-	p.print("  %s %s", p.in(s.colour, s.sign), what)
-	if c.Summary != "" {
-		p.print("  %s", p.in(dim, c.Summary))
-	}
-	p.print("\n")
+	p.print("  %s %s\n", p.in(s.colour, s.sign), describe(c))
 	if c.Drifted {
 		p.print("      %s\n", p.in(yellow, "changed on the node since the last apply"))
 	}
 	if c.Diff != "" && c.Action != provision.Create {
 		writeDiff(p, c.Diff)
 	}
+}
+
+// describe names the resource once: most summaries do so themselves.
+func describe(c provision.Change) string {
+	kind, name, _ := strings.Cut(c.ID, ":")
+	switch {
+	case c.Summary == "":
+		return kind + " " + name
+	case strings.Contains(c.Summary, name):
+		return c.Summary
+	}
+	return kind + " " + name + ": " + c.Summary
 }
 
 func writeDiff(p *paper, diff string) {

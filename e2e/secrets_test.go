@@ -1,0 +1,65 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// watchProcesses records the command lines and environments of everything
+// that runs on the nodes, until noSecret looks at them.
+func (s *site) watchProcesses(t *testing.T) {
+	for _, n := range s.Lab.Nodes() {
+		s.on(t, n.Name, `cat >/root/watch.sh <<'EOF'
+while [ ! -e /root/watch.stop ]; do
+	for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; tr '\0' ' ' <$p/environ; echo; done 2>/dev/null | sort -u >>/root/watched
+	sleep 0.02
+done
+EOF
+setsid sh /root/watch.sh >/dev/null 2>&1 </dev/null &`)
+	}
+}
+
+// noSecret looks for the planted passwords in all that glancectl printed, in
+// what ran on the nodes during the first apply, in logs, journals, receipts,
+// and in every file on the nodes that others than root and glance may read.
+func noSecret(t *testing.T, s *site, d draft) {
+	s.want(t, 0, nil, "plan", "--json", d.Name+".hcl")
+	s.want(t, 0, nil, "status", "--json", d.Name+".hcl")
+	s.want(t, 0, nil, "render", d.Name+".hcl")
+	s.mu.Lock()
+	printed := s.all.String()
+	s.mu.Unlock()
+	var spellings []string
+	for _, secret := range []string{planted, plantedDB} {
+		spellings = append(spellings, secret, url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret)))
+	}
+	for _, secret := range spellings {
+		if i := strings.Index(printed, secret); i >= 0 {
+			t.Errorf("glancectl printed %q: …%s", secret, printed[max(0, i-200):i])
+		}
+	}
+	pattern := strings.Join(spellings, `\|`)
+	for _, n := range s.Lab.Nodes() {
+		s.on(t, n.Name, "touch /root/watch.stop; sleep 0.2; [ -s /root/watched ]")
+		for _, look := range []struct{ where, script string }{
+			{"command lines", "grep -c '" + pattern + "' /root/watched || :"},
+			{"journal", "journalctl --no-pager 2>/dev/null | grep -c '" + pattern + "' || :"},
+			{"logs", "grep -rl '" + pattern + "' /var/log 2>/dev/null | wc -l"},
+			{"receipts", "grep -rl '" + pattern + "' /var/lib/glancectl/*/receipt.toml /var/lib/glancectl/*/stamps 2>/dev/null | wc -l"},
+			{"files that others may read", "find / -xdev -type f -perm -o=r -size -2M \\( -path /proc -o -path /sys \\) -prune -o -xdev -type f -perm -o=r -newer /etc/hostname -size -2M -print0 | xargs -0 grep -l '" + pattern + "' 2>/dev/null | wc -l"},
+		} {
+			if got := s.on(t, n.Name, look.script); got != "0" {
+				t.Errorf("%s: %s hold a planted password (%s)", n.Name, look.where, got)
+			}
+		}
+	}
+	// The patterns do find something: the files that must hold the passwords.
+	if got := s.on(t, "image-1", "grep -rl '"+pattern+"' /etc/glance | wc -l"); got == "0" {
+		t.Error("the planted passwords are nowhere at all: the search cannot be trusted")
+	}
+	if got := s.on(t, "image-1", "grep -l glance-api /root/watched | wc -l"); got != "1" {
+		t.Error("the record of processes has no glance-api: the search cannot be trusted")
+	}
+}
