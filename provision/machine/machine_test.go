@@ -1,0 +1,556 @@
+package machine_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"glancectl/provision"
+	"glancectl/provision/localhost"
+	"glancectl/provision/machine"
+)
+
+// A bench is this machine below a directory, and plans and applies for it.
+type bench struct {
+	t    *testing.T
+	ctx  context.Context // goes on when the test is cleaned up
+	root string
+	o    provision.Options
+
+	connect provision.Connect
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, ctx: context.WithoutCancel(t.Context()), root: t.TempDir()}
+	b.o = provision.Options{Proposal: "test", Root: func(string) string { return b.root }}
+	b.connect = func(context.Context, string) (provision.Host, error) { return localhost.New("node"), nil }
+	return b
+}
+
+func (b *bench) path(p string) string { return filepath.Join(b.root, p) }
+
+// plan returns what would be done to have rs.
+func (b *bench) plan(rs ...provision.Resource) (*provision.Plan, []provision.Change) {
+	b.t.Helper()
+	p, err := provision.Observe(b.ctx, []provision.Stage{{
+		Name: "nodes", Targets: []provision.Target{{Host: "node", Name: "node", Resources: rs}},
+	}}, b.connect, b.o)
+	if err == nil {
+		err = p.Err()
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return p, p.Stages[0].Targets[0].Changes
+}
+
+// apply brings rs about, checks that nothing is left to do, and returns what
+// was done.
+func (b *bench) apply(rs ...provision.Resource) []provision.Change {
+	b.t.Helper()
+	p, changes := b.plan(rs...)
+	if _, err := provision.Apply(b.ctx, p, b.connect, b.o); err != nil {
+		b.t.Fatal(err)
+	}
+	if _, left := b.plan(rs...); len(left) > 0 {
+		b.t.Fatalf("after the apply there is still to do: %+v", left)
+	}
+	return changes
+}
+
+// applyError applies rs and returns the error, which must come.
+func (b *bench) applyError(rs ...provision.Resource) error {
+	b.t.Helper()
+	p, _ := b.plan(rs...)
+	_, err := provision.Apply(b.ctx, p, b.connect, b.o)
+	if err == nil {
+		b.t.Fatal("Apply = nil; want an error")
+	}
+	return err
+}
+
+func (b *bench) write(p, content string, mode fs.FileMode) {
+	b.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(b.path(p)), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(b.path(p), []byte(content), mode); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.Chmod(b.path(p), mode); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// want checks the content and mode of a file.
+func (b *bench) want(p, content string, mode fs.FileMode) {
+	b.t.Helper()
+	got, err := os.ReadFile(b.path(p))
+	if err != nil {
+		b.t.Error(err)
+		return
+	}
+	fi, err := os.Stat(b.path(p))
+	if err != nil {
+		b.t.Error(err)
+		return
+	}
+	if string(got) != content || fi.Mode() != mode {
+		b.t.Errorf("%s is %v %.200q; want %v %q", p, fi.Mode(), got, mode, content)
+	}
+}
+
+// tree lists everything below the root but what the tool keeps for itself.
+func (b *bench) tree() string {
+	b.t.Helper()
+	var s []string
+	err := filepath.WalkDir(b.root, func(p string, d fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(b.root, p)
+		if rel != "." {
+			s = append(s, rel)
+		}
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return strings.Join(s, " ")
+}
+
+// one is the only change of a list.
+func one(t *testing.T, changes []provision.Change) provision.Change {
+	t.Helper()
+	if len(changes) != 1 {
+		t.Fatalf("%d changes; want one: %+v", len(changes), changes)
+	}
+	return changes[0]
+}
+
+func TestFile(t *testing.T) {
+	b := newBench(t)
+	f := machine.File{Path: b.path("conf"), Mode: 0o640, Content: []byte("a = 1\nb = 2\n")}
+	c := one(t, b.apply(f))
+	if c.Action != provision.Create || !strings.Contains(c.Diff, "+a = 1\n") {
+		t.Errorf("first change = %s with diff\n%s", c.Action, c.Diff)
+	}
+	b.want("conf", "a = 1\nb = 2\n", 0o640)
+
+	f.Content = []byte("a = 1\nb = 3\n")
+	c = one(t, b.apply(f))
+	if c.Action != provision.Update || c.Drifted || !strings.Contains(c.Diff, "-b = 2\n+b = 3\n") {
+		t.Errorf("change of the proposal = %s, drifted %v, diff\n%s", c.Action, c.Drifted, c.Diff)
+	}
+
+	b.write("conf", "a = 9\n", 0o640)
+	c = one(t, b.apply(f))
+	if !c.Drifted || !strings.Contains(c.Diff, "-a = 9\n") {
+		t.Errorf("change by hand = drifted %v, diff\n%s", c.Drifted, c.Diff)
+	}
+
+	b.write("conf", "a = 1\nb = 3\n", 0o604)
+	c = one(t, b.apply(f))
+	if !c.Drifted || c.Diff != "" || !strings.Contains(c.Summary, "0604 -> 0640") {
+		t.Errorf("mode by hand = drifted %v, %q, diff %q", c.Drifted, c.Summary, c.Diff)
+	}
+
+	f.Mode = 0o600
+	if c = one(t, b.apply(f)); c.Drifted || !strings.Contains(c.Summary, "0640 -> 0600") {
+		t.Errorf("mode of the proposal = drifted %v, %q", c.Drifted, c.Summary)
+	}
+
+	if err := os.Remove(b.path("conf")); err != nil {
+		t.Fatal(err)
+	}
+	if c = one(t, b.apply(f)); c.Action != provision.Create || !c.Drifted {
+		t.Errorf("removed by hand = %s, drifted %v", c.Action, c.Drifted)
+	}
+}
+
+// Contents survive whatever bytes they are made of.
+func TestFileContents(t *testing.T) {
+	b := newBench(t)
+	for _, content := range []string{"", "no newline", "EOF\n", "$(id) `id` \\ '\"\n", "\x00\xff\x01", strings.Repeat("long line ", 30000)} {
+		b.apply(machine.File{Path: b.path("it's a $file"), Mode: 0o600, Content: []byte(content)})
+		b.want("it's a $file", content, 0o600)
+	}
+}
+
+func TestFileInTheWay(t *testing.T) {
+	b := newBench(t)
+	for _, r := range []provision.Resource{
+		machine.File{Path: b.root, Mode: 0o600},
+		machine.Link{Path: b.root, Target: "x"},
+		machine.Absent{Path: b.root},
+		machine.Dir{Path: "/dev/null", Mode: 0o755},
+		machine.File{Path: "/dev/null/x", Mode: 0o600},
+	} {
+		p, err := provision.Observe(t.Context(), []provision.Stage{{
+			Targets: []provision.Target{{Host: "node", Resources: []provision.Resource{r}}},
+		}}, b.connect, b.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Err() == nil {
+			t.Errorf("%s: no error though something else is in the way", r.ID())
+		}
+	}
+}
+
+func TestSecretsInDiffs(t *testing.T) {
+	b := newBench(t)
+	file := func(password, debug string) machine.File {
+		return machine.File{
+			Path: b.path("conf"), Mode: 0o600, Secrets: []string{password},
+			Content: []byte("debug = " + debug + "\nconnection = mysql+pymysql://glance:" + password + "@db/glance\n" +
+				"[keystone_authtoken]\npassword = " + password + "\nnote " + password + "\n"),
+		}
+	}
+	check := func(c provision.Change, masked bool) {
+		t.Helper()
+		for _, s := range []string{"alpha-1", "beta-2"} {
+			if strings.Contains(c.Diff, s) {
+				t.Errorf("the diff shows the secret %s:\n%s", s, c.Diff)
+			}
+		}
+		if got := strings.Contains(c.Diff, "(sensitive value changed)"); got != masked {
+			t.Errorf("the diff says that a secret changed: %v; want %v:\n%s", got, masked, c.Diff)
+		}
+	}
+	check(one(t, b.apply(file("alpha-1", "false"))), false)
+	check(one(t, b.apply(file("alpha-1", "true"))), false)
+	// Of the old secret only the place is known. The last line has none, so
+	// it is not one that a configuration would have.
+	f := file("beta-2", "true")
+	f.Content = bytes.ReplaceAll(f.Content, []byte("note beta-2\n"), nil)
+	f.Secrets = append(f.Secrets, "alpha-1")
+	check(one(t, b.apply(f)), true)
+	f = file("alpha-1", "true")
+	f.Content = bytes.ReplaceAll(f.Content, []byte("note alpha-1\n"), nil)
+	check(one(t, b.apply(f)), true)
+}
+
+func TestDirsAndParents(t *testing.T) {
+	b := newBench(t)
+	rs := []provision.Resource{
+		machine.Dir{Path: b.path("a/b/c"), Mode: 0o750},
+		machine.File{Path: b.path("a/x/file"), Mode: 0o600, Content: []byte("x")},
+		machine.Link{Path: b.path("a/b/link"), Target: "../x/file"},
+		machine.Dir{Path: b.path("a/b/c/d"), Mode: 0o700, Data: true},
+	}
+	b.apply(rs...)
+	b.want("a/b/link", "x", 0o600)
+	if fi, err := os.Stat(b.path("a/b/c")); err != nil || fi.Mode() != fs.ModeDir|0o750 {
+		t.Errorf("a/b/c = %v, %v; want mode 0750", fi.Mode(), err)
+	}
+	if err := os.Chmod(b.path("a/b/c"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if c := one(t, b.apply(rs...)); !c.Drifted {
+		t.Errorf("mode by hand = %+v; want it drifted", c)
+	}
+	b.apply(machine.Removal{})
+	if got := b.tree(); got != "" && got != "var var/lib" {
+		t.Errorf("after the removal there is left: %s", got)
+	}
+}
+
+// What was there before us is there after us.
+func TestRemovalRestores(t *testing.T) {
+	b := newBench(t)
+	b.write("etc/foreign", "theirs", 0o604)
+	b.write("etc/gone", "theirs too", 0o600)
+	if err := os.Symlink("elsewhere", b.path("etc/link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(b.path("etc/dir"), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	before := b.tree()
+	rs := func(content string) []provision.Resource {
+		return []provision.Resource{
+			machine.File{Path: b.path("etc/foreign"), Mode: 0o600, Content: []byte(content)},
+			machine.File{Path: b.path("etc/dir/ours"), Mode: 0o600, Content: []byte(content)},
+			machine.Link{Path: b.path("etc/link"), Target: content},
+			machine.Absent{Path: b.path("etc/gone")},
+			machine.Dir{Path: b.path("etc/dir"), Mode: 0o711},
+		}
+	}
+	b.apply(rs("one")...)
+	b.apply(rs("two")...)
+	b.want("etc/foreign", "two", 0o600)
+	if _, err := os.Lstat(b.path("etc/gone")); !os.IsNotExist(err) {
+		t.Errorf("the absent file: %v; want it gone", err)
+	}
+	changes := b.apply(machine.Removal{})
+	if len(changes) == 0 {
+		t.Fatal("the removal has nothing to do")
+	}
+	b.want("etc/foreign", "theirs", 0o604)
+	b.want("etc/gone", "theirs too", 0o600)
+	if target, err := os.Readlink(b.path("etc/link")); target != "elsewhere" {
+		t.Errorf("the link points to %q, %v; want elsewhere", target, err)
+	}
+	if got := strings.TrimSuffix(b.tree(), " var var/lib"); got != before {
+		t.Errorf("after the removal: %s\nbefore us: %s", got, before)
+	}
+}
+
+// A file that becomes a link keeps its past.
+func TestFileBecomesLink(t *testing.T) {
+	b := newBench(t)
+	b.write("x", "theirs", 0o600)
+	b.apply(machine.File{Path: b.path("x"), Mode: 0o600, Content: []byte("ours")})
+	b.apply(machine.Link{Path: b.path("x"), Target: "y"})
+	b.apply(machine.Removal{})
+	b.want("x", "theirs", 0o600)
+}
+
+// What is not wanted any more goes, the rest stays.
+func TestLeftovers(t *testing.T) {
+	b := newBench(t)
+	keep := machine.File{Path: b.path("d/keep"), Mode: 0o600, Content: []byte("k")}
+	b.apply(keep, machine.File{Path: b.path("d/e/old"), Mode: 0o600, Content: []byte("o")})
+	var ids []string
+	for _, c := range b.apply(keep) {
+		ids = append(ids, string(c.Action)+" "+c.ID)
+	}
+	want := "delete file:" + b.path("d/e/old") + ", delete dir:" + b.path("d/e")
+	if got := strings.Join(ids, ", "); got != want {
+		t.Errorf("changes = %s; want %s", got, want)
+	}
+	if got := b.tree(); !strings.HasPrefix(got, "d d/keep var") {
+		t.Errorf("left: %s", got)
+	}
+}
+
+func TestRemovalKeepsData(t *testing.T) {
+	b := newBench(t)
+	rs := []provision.Resource{
+		machine.Dir{Path: b.path("lib"), Mode: 0o750},
+		machine.Dir{Path: b.path("lib/images"), Mode: 0o750, Data: true},
+		machine.File{Path: b.path("conf"), Mode: 0o600},
+	}
+	b.apply(rs...)
+	b.write("lib/images/1", "data", 0o600)
+	changes := b.apply(machine.Removal{})
+	if last := changes[len(changes)-1].Summary; !strings.Contains(last, "kept: ") || !strings.Contains(last, "lib/images") {
+		t.Errorf("the last change does not say what is kept: %q", last)
+	}
+	b.want("lib/images/1", "data", 0o600)
+	b.apply(machine.Removal{Images: true})
+	if got := b.tree(); got != "" && got != "var var/lib" {
+		t.Errorf("after the removal with images there is left: %s", got)
+	}
+}
+
+func payload(t *testing.T, content []byte) machine.Payload {
+	t.Helper()
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	if _, err := w.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h := sha256.Sum256(content)
+	return machine.Payload{
+		SHA256: hex.EncodeToString(h[:]), Size: int64(len(content)),
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(z.Bytes())), nil },
+	}
+}
+
+func TestBinary(t *testing.T) {
+	b := newBench(t)
+	content := bytes.Repeat([]byte("program\n"), 300_000)
+	p := payload(t, content)
+	var arch string
+	r := machine.Binary{Path: b.path("bin/prog"), Mode: 0o755, Source: func(a string) (machine.Payload, error) {
+		arch = a
+		return p, nil
+	}}
+	b.apply(r)
+	b.want("bin/prog", string(content), 0o755)
+	if arch != "amd64" && arch != "arm64" {
+		t.Errorf("asked for a program for %q", arch)
+	}
+	// The stamp is believed: this one says something else than the content.
+	stamps, err := os.ReadFile(b.path("var/lib/glancectl/test/stamps"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(stamps, []byte(p.SHA256)) {
+		t.Errorf("stamps = %s; want the sum first", stamps)
+	}
+	b.write("var/lib/glancectl/test/stamps", strings.Replace(string(stamps), p.SHA256, strings.Repeat("0", 64), 1), 0o600)
+	if _, changes := b.plan(r); len(changes) != 1 {
+		t.Errorf("%d changes with another stamp; want one", len(changes))
+	}
+	b.apply(r)
+
+	// Somebody else's program in its place.
+	content[0] = 'P'
+	b.write("bin/prog", string(content), 0o755)
+	if c := one(t, b.apply(r)); !c.Drifted {
+		t.Errorf("change = %+v; want it drifted", c)
+	}
+	content[0] = 'p'
+	b.want("bin/prog", string(content), 0o755)
+}
+
+// A payload that is not what it says leaves nothing behind.
+func TestBinaryBroken(t *testing.T) {
+	b := newBench(t)
+	good := payload(t, []byte("program"))
+	for name, open := range map[string]func() (io.ReadCloser, error){
+		"cut":     func() (io.ReadCloser, error) { r, _ := good.Open(); return io.NopCloser(io.LimitReader(r, 20)), nil },
+		"other":   payload(t, []byte("prograM")).Open,
+		"no file": func() (io.ReadCloser, error) { return os.Open(b.path("missing")) },
+	} {
+		p := good
+		p.Open = open
+		err := b.applyError(machine.Binary{Path: b.path(name), Mode: 0o755, Source: func(string) (machine.Payload, error) { return p, nil }})
+		if !strings.Contains(err.Error(), "upload "+b.path(name)) {
+			t.Errorf("%s: %v; want it to name the upload", name, err)
+		}
+	}
+	if got := b.tree(); strings.Contains(got, "glancectl-new") || strings.HasPrefix(got, "cut") {
+		t.Errorf("left behind: %s", got)
+	}
+}
+
+func TestProcess(t *testing.T) {
+	b := newBench(t)
+	conf := machine.File{Path: b.path("conf"), Mode: 0o600, Content: []byte("1")}
+	p := machine.Process{
+		Name: "sleeper", Argv: []string{"sh", "-c", "echo $GREETING; exec sleep 1000"},
+		PIDFile: b.path("pid"), LogFile: b.path("log"), Env: []string{"GREETING=it's on"}, Watch: []string{conf.ID()},
+	}
+	pid := func() string {
+		got, err := os.ReadFile(b.path("pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(got))
+	}
+	t.Cleanup(func() { b.apply(machine.Removal{}) })
+	b.apply(conf, p)
+	b.want("log", "it's on\n", 0o644)
+	first := pid()
+
+	conf.Content = []byte("2")
+	changes := b.apply(conf, p)
+	if len(changes) != 2 || changes[1].Action != provision.Restart || pid() == first {
+		t.Errorf("after its file changed: %+v, process %s then %s; want a restart", changes, first, pid())
+	}
+	kill(t, pid())
+	if c := one(t, b.apply(conf, p)); c.Action != provision.Create || !c.Drifted {
+		t.Errorf("after it was killed: %+v; want it started, as drifted", c)
+	}
+	second := pid()
+	p.Argv = []string{"sleep", "1001"}
+	if c := one(t, b.apply(conf, p)); c.Action != provision.Restart {
+		t.Errorf("another command: %+v; want a restart", c)
+	}
+	last := pid()
+	b.apply(machine.Removal{})
+	for _, n := range []string{first, second, last} {
+		if running(n) {
+			t.Errorf("process %s is still there", n)
+		}
+	}
+}
+
+// running reports whether a process runs; one that nobody waited for does not.
+func running(pid string) bool {
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	return err == nil && !bytes.Contains(stat, []byte(") Z "))
+}
+
+// kill kills a process and waits until it is dead.
+func kill(t *testing.T, pid string) {
+	t.Helper()
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); running(pid); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("process %s does not die", pid)
+		}
+	}
+}
+
+// A process that does not know the newest file, because an apply was cut off
+// before the restart, is restarted.
+func TestProcessOlderThanFile(t *testing.T) {
+	b := newBench(t)
+	conf := machine.File{Path: b.path("conf"), Mode: 0o600, Content: []byte("1")}
+	p := machine.Process{Name: "sleeper", Argv: []string{"sleep", "1000"}, PIDFile: b.path("pid"), LogFile: b.path("log"), Watch: []string{conf.ID()}}
+	t.Cleanup(func() { b.apply(machine.Removal{}) })
+	b.apply(conf, p)
+	time.Sleep(1100 * time.Millisecond) // the start is known to the second
+	b.write("conf", "1", 0o600)
+	if c := one(t, b.apply(conf, p)); c.Action != provision.Restart || !strings.Contains(c.Summary, "newer than the process") {
+		t.Errorf("change = %+v; want a restart", c)
+	}
+}
+
+func TestProcessThatEnds(t *testing.T) {
+	b := newBench(t)
+	err := b.applyError(machine.Process{
+		Name: "bad", Argv: []string{"sh", "-c", "echo bad configuration; exit 1"}, PIDFile: b.path("pid"), LogFile: b.path("log"),
+	})
+	if !strings.Contains(err.Error(), "bad configuration") {
+		t.Errorf("error = %v; want the end of the log in it", err)
+	}
+	if strings.Contains(b.tree(), "pid") {
+		t.Errorf("the PID file is still there: %s", b.tree())
+	}
+}
+
+func TestCommand(t *testing.T) {
+	b := newBench(t)
+	conf := machine.File{Path: b.path("conf"), Mode: 0o600, Content: []byte("1")}
+	flag := b.path("flag")
+	r := machine.Command{Name: "schema", Check: []string{"test", "-e", flag}, Run: []string{"touch", flag}, Watch: []string{conf.ID()}}
+	if c := b.apply(conf, r); len(c) != 2 {
+		t.Errorf("first apply = %+v; want file and command", c)
+	}
+	conf.Content = []byte("2")
+	if c := b.apply(conf, r); len(c) != 2 || c[1].Action != provision.Run {
+		t.Errorf("after a watched change = %+v; want the command again", c)
+	}
+	if _, changes := b.plan(conf, machine.Command{Name: "later", Check: []string{b.path("no-such-program")}, Run: []string{"true"}}); len(changes) != 1 {
+		t.Errorf("a check that is not installed yet: %+v; want the command", changes)
+	}
+	err := b.applyError(conf, machine.Command{Name: "bad", Check: []string{"false"}, Run: []string{"sh", "-c", "echo what went wrong >&2; exit 9"}})
+	for _, want := range []string{"node", "command:bad", "exit status 9", "what went wrong"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v; want it to say %q", err, want)
+		}
+	}
+	err = b.applyError(conf, machine.Command{Name: "useless", Check: []string{"false"}, Run: []string{"true"}})
+	if !strings.Contains(err.Error(), "still to do") {
+		t.Errorf("a command that changes nothing = %v; want it noticed", err)
+	}
+	err = b.applyError(conf, machine.Command{Name: "slow", Check: []string{"false"}, Run: []string{"sleep", "60"}, Timeout: time.Second})
+	if !strings.Contains(err.Error(), "exit status 124") {
+		t.Errorf("a command that takes too long = %v; want status 124", err)
+	}
+}

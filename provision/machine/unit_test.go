@@ -1,0 +1,221 @@
+package machine_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"glancectl/provision"
+	"glancectl/provision/hosttest"
+	"glancectl/provision/machine"
+	"glancectl/provision/sshhost"
+)
+
+// manager is a systemctl that keeps what it knows of units in files: enabled,
+// active (with the time of the start as the file's) and reload. A unit whose
+// file has the word "broken" does not start.
+const manager = `#!/bin/sh
+d=$(dirname "$0")/units
+echo "$*" >>"$d/calls"
+verb=$1; shift
+for u do :; done
+case $verb in
+show)
+	if [ "$1" = -p ] && [ "$3" = --value ]; then
+		[ -e "$d/$u" ] && echo loaded || echo not-found
+		exit
+	fi
+	past=; first=1
+	for u do
+		if [ -z "$past" ]; then [ "$u" = -- ] && past=1; continue; fi
+		[ -n "$first" ] || echo
+		first=
+		[ -e "$d/$u" ] && echo LoadState=loaded || echo LoadState=not-found
+		if [ -e "$d/$u.active" ]; then
+			echo ActiveState=active; echo SubState=running; echo MainPID=1
+			echo "ExecMainStartTimestamp=$(date -r "$d/$u.active" '+%a %Y-%m-%d %H:%M:%S UTC')"
+		else
+			echo ActiveState=inactive; echo SubState=dead; echo MainPID=0; echo ExecMainStartTimestamp=
+		fi
+		if [ -e "$d/$u.enabled" ]; then echo UnitFileState=enabled; elif [ -e "$d/$u" ]; then echo UnitFileState=disabled; else echo UnitFileState=; fi
+		if [ "$d/$u" -nt "$d/read" ]; then echo NeedDaemonReload=yes; else echo NeedDaemonReload=no; fi
+	done ;;
+daemon-reload) touch "$d/read" ;;
+reset-failed) ;;
+enable) touch "$d/$u.enabled" ;;
+start|restart)
+	if grep -q broken "$d/$u"; then rm -f "$d/$u.active"; echo "Job for $u failed." >&2; exit 1; fi
+	touch "$d/$u.active" ;;
+is-active) [ -e "$d/$u.active" ] ;;
+disable) rm -f "$d/$u.enabled" "$d/$u.active" ;;
+esac
+`
+
+// newManaged is a bench on which systemctl and journalctl are programs of
+// the test. units is where unit files go.
+func newManaged(t *testing.T) (b *bench, units string) {
+	t.Helper()
+	b = newBench(t)
+	bin := t.TempDir()
+	units = filepath.Join(bin, "units")
+	if err := os.Mkdir(units, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"systemctl":  manager,
+		"journalctl": "#!/bin/sh\necho the journal says why\n",
+	} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := hosttest.NewServer(t, "PATH="+bin+":"+os.Getenv("PATH"))
+	b.connect = func(ctx context.Context, node string) (provision.Host, error) {
+		return sshhost.Dial(ctx, sshhost.Config{Name: node, Address: s.Host, Port: s.Port, PrivateKey: s.KeyFile, KnownHosts: s.KnownHosts})
+	}
+	return b, units
+}
+
+func TestUnit(t *testing.T) {
+	b, units := newManaged(t)
+	file := machine.File{Path: units + "/api.service", Mode: 0o644, Content: []byte("[Unit]\n")}
+	conf := machine.File{Path: b.path("conf"), Mode: 0o600, Content: []byte("1")}
+	unit := machine.Unit{Name: "api.service", Watch: []string{file.ID(), conf.ID()}}
+	changes := b.apply(file, conf, unit)
+	if c := changes[len(changes)-1]; c.Action != provision.Create || c.ID != "unit:api.service" || c.Drifted {
+		t.Errorf("first apply ends with %+v; want the unit started", c)
+	}
+	for _, state := range []string{"active", "enabled"} {
+		if _, err := os.Stat(units + "/api.service." + state); err != nil {
+			t.Errorf("the unit is not %s: %v", state, err)
+		}
+	}
+
+	conf.Content = []byte("2")
+	changes = b.apply(file, conf, unit)
+	if c := changes[len(changes)-1]; c.Action != provision.Restart || !strings.Contains(c.Summary, conf.ID()+" changes") {
+		t.Errorf("after a watched file changed: %+v; want a restart", c)
+	}
+
+	remove(t, units+"/api.service.active")
+	if c := one(t, b.apply(file, conf, unit)); c.Action != provision.Create || !c.Drifted {
+		t.Errorf("after it was stopped by hand: %+v; want it started, as drifted", c)
+	}
+	remove(t, units+"/api.service.enabled")
+	if c := one(t, b.apply(file, conf, unit)); c.Action != provision.Update || !c.Drifted {
+		t.Errorf("after it was disabled by hand: %+v; want it enabled, as drifted", c)
+	}
+	past := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(units+"/api.service.active", past, past); err != nil {
+		t.Fatal(err)
+	}
+	if c := one(t, b.apply(file, conf, unit)); c.Action != provision.Restart || !strings.Contains(c.Summary, "newer than the process") {
+		t.Errorf("a process older than its file: %+v; want a restart", c)
+	}
+
+	b.apply(machine.Removal{})
+	entries, err := os.ReadDir(units)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "api.service") {
+			t.Errorf("after the removal there is %s", e.Name())
+		}
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A unit that does not start says why, and starts once the reason is gone.
+func TestUnitThatFails(t *testing.T) {
+	b, units := newManaged(t)
+	file := machine.File{Path: units + "/api.service", Mode: 0o644, Content: []byte("broken\n")}
+	unit := machine.Unit{Name: "api.service", Watch: []string{file.ID()}}
+	err := b.applyError(file, unit)
+	for _, want := range []string{"node", "unit:api.service", "the journal says why"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v; want it to say %q", err, want)
+		}
+	}
+	file.Content = []byte("[Unit]\n")
+	b.apply(file, unit)
+}
+
+// Without systemd, or with a masked unit, the plan says so.
+func TestUnitErrors(t *testing.T) {
+	unit := machine.Unit{Name: "api.service"}
+	for _, f := range []provision.Facts{
+		{},
+		{Units: map[string]provision.UnitFact{"api.service": {LoadState: "masked"}}},
+	} {
+		if changes, err := unit.Observe(t.Context(), nil, &f); err == nil {
+			t.Errorf("Observe(%+v) = %+v; want an error", f.Units, changes)
+		}
+	}
+}
+
+func TestUsersAndGroups(t *testing.T) {
+	facts := &provision.Facts{
+		Users:  map[string]provision.UserFact{"glance": {Name: "glance", GID: 64, Home: "/var/lib/glance", Shell: "/bin/false"}},
+		Groups: map[string]provision.GroupFact{"glance": {Name: "glance", GID: 64}, "other": {Name: "other", GID: 65}},
+	}
+	user := machine.User{Name: "glance", Group: "glance", Home: "/var/lib/glance", Shell: "/bin/false"}
+	for _, test := range []struct {
+		name    string
+		r       provision.Resource
+		uid     int
+		summary string // "": no change
+		err     bool
+	}{
+		{"user as wanted", user, 0, "", false},
+		{"user as wanted, not root", user, 1000, "", false},
+		{"group as wanted", machine.Group{Name: "glance"}, 1000, "", false},
+		{"no such group", machine.Group{Name: "new"}, 0, "group new", false},
+		{"no such group, not root", machine.Group{Name: "new"}, 1000, "", true},
+		{"no such user", machine.User{Name: "new"}, 0, "user new", false},
+		{"no such user, not root", machine.User{Name: "new"}, 1000, "", true},
+		{"other group", machine.User{Name: "glance", Group: "other"}, 0, "user glance: group other", false},
+		{"other home", machine.User{Name: "glance", Home: "/srv"}, 0, "user glance: home /var/lib/glance -> /srv", false},
+		{"other shell", machine.User{Name: "glance", Shell: "/bin/sh"}, 0, "user glance: shell /bin/false -> /bin/sh", false},
+	} {
+		facts.UID = test.uid
+		changes, err := test.r.Observe(t.Context(), nil, facts)
+		if (err != nil) != test.err {
+			t.Errorf("%s: error %v", test.name, err)
+		}
+		got := ""
+		if len(changes) > 0 {
+			got = changes[0].Summary
+		}
+		if got != test.summary || len(changes) > 1 {
+			t.Errorf("%s: changes %+v; want %q", test.name, changes, test.summary)
+		}
+	}
+}
+
+// Owners are looked after by root only; for everybody else what they make is
+// theirs.
+func TestOwners(t *testing.T) {
+	f := machine.File{Path: "/f", Owner: "root", Group: "glance", Mode: 0o640}
+	facts := &provision.Facts{Files: map[string]provision.FileFact{"/f": {
+		Mode: 0o640, Owner: "me", Group: "mine",
+		SHA256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+	}}}
+	c, err := f.Observe(t.Context(), nil, facts)
+	if err != nil || len(c) != 1 || !strings.Contains(c[0].Summary, "0640 me:mine -> 0640 root:glance") {
+		t.Errorf("as root: %+v, %v; want the owner changed", c, err)
+	}
+	facts.UID = 1000
+	if c, err := f.Observe(t.Context(), nil, facts); err != nil || len(c) != 0 {
+		t.Errorf("not as root: %+v, %v; want nothing", c, err)
+	}
+}
