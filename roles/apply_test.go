@@ -49,8 +49,8 @@ func standInPayload(string) (machine.Payload, error) {
 	}, nil
 }
 
-// healthy opens a port that answers like a daemon, and returns it.
-func healthy(t *testing.T) int {
+// openPort opens a port that answers like a daemon, and returns it.
+func openPort(t *testing.T) int {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "OK") // the client is the test
@@ -70,7 +70,7 @@ func newRun(t *testing.T) run {
 	p := quickstart()
 	root := filepath.Join(t.TempDir(), "root of all")
 	p.Nodes[0].Root = root
-	p.Glance.API.Port, p.Glance.Registry.Port = healthy(t), healthy(t)
+	p.Glance.API.Port, p.Glance.Registry.Port = openPort(t), openPort(t)
 	r := run{t, p, provision.Options{Proposal: p.Name, Root: func(string) string { return root }}}
 	t.Cleanup(func() { r.destroy(DestroyOptions{Images: true}) })
 	return r

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"glancectl/provision"
+	"glancectl/service/client"
 )
 
 // startTimeout is how long an image waits for a service that was just started.
@@ -40,7 +41,7 @@ func imagesStage(sites []site) (provision.Stage, error) {
 				return stage, err
 			}
 			if other, ok := names[image.Name]; ok {
-				return stage, fmt.Errorf("images: %s and %s would both be called %s", other, source, image.Name)
+				return stage, fmt.Errorf("images: %s and %s would both be called %s", shown(other), shown(source), image.Name)
 			}
 			names[image.Name] = source
 			target.Resources = append(target.Resources, image)
@@ -74,7 +75,7 @@ func (s site) preload(source string) (preload, error) {
 			known = append(known, e)
 		}
 		slices.Sort(known)
-		return p, fmt.Errorf("images: %s: its name does not tell its format; rename it to end in one of %s", source, strings.Join(known, " "))
+		return p, fmt.Errorf("images: %s: its name does not tell its format; rename it to end in one of %s", shown(source), strings.Join(known, " "))
 	}
 	p.Name = strings.TrimSuffix(base, ext)
 	if s.g.Keystone == nil {
@@ -96,6 +97,16 @@ func isURL(source string) bool {
 	return strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://")
 }
 
+// shown is a source without what a URL may have of secrets: a password, and a
+// query with a signature.
+func shown(source string) string {
+	u, err := url.Parse(source)
+	if err != nil || !isURL(source) {
+		return source
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}
+
 // ID names the resource.
 func (p preload) ID() string { return "image:" + p.Name }
 
@@ -108,7 +119,7 @@ func (p preload) Queries() []provision.Query { return nil }
 func (p preload) Observe(ctx context.Context, r provision.Reader, _ *provision.Facts) ([]provision.Change, error) {
 	change := provision.Change{
 		ID: p.ID(), Action: provision.Create,
-		Summary: fmt.Sprintf("image %s from %s", p.Name, p.Source),
+		Summary: fmt.Sprintf("image %s from %s", p.Name, shown(p.Source)),
 		Do:      p.load,
 	}
 	there, err := p.isThere(ctx, r)
@@ -126,64 +137,92 @@ func (p preload) Observe(ctx context.Context, r provision.Reader, _ *provision.F
 func (p preload) isThere(ctx context.Context, r provision.Reader) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	api, err := p.login(ctx, r)
+	via := viaReader(r)
+	defer via.CloseIdleConnections()
+	api, err := p.api(via)
 	if err != nil {
 		return false, err
 	}
-	defer api.close()
-	images, err := api.named(ctx, p.Name)
-	return slices.ContainsFunc(images, imageSummary.usable), err
+	images, err := p.named(ctx, api)
+	return slices.ContainsFunc(images, usable), err
 }
+
+// api returns a client of the api whose connections are those of via.
+func (p preload) api(via *http.Client) (*client.Client, error) {
+	o := client.Options{HTTP: via}
+	if p.Auth != nil {
+		var token string
+		o.Token = func(ctx context.Context) (string, error) {
+			var err error
+			if token == "" {
+				token, err = p.Auth.token(ctx, via)
+			}
+			return token, err
+		}
+	}
+	return client.New("http://"+p.API, o)
+}
+
+// named returns the public images of the name, whatever their status.
+func (p preload) named(ctx context.Context, api *client.Client) ([]client.Image, error) {
+	images, err := api.List(ctx, p.Name)
+	return slices.DeleteFunc(images, func(i client.Image) bool { return i.Visibility != "public" }), err
+}
+
+// usable reports whether an image has data, or had and was deactivated by
+// somebody who will know why.
+func usable(i client.Image) bool { return i.Status == "active" || i.Status == "deactivated" }
 
 // load uploads the image unless it is there by now. What an upload that was
 // cut off left behind is deleted first.
 func (p preload) load(ctx context.Context, w provision.Writer) error {
-	if err := p.await(ctx, w); err != nil {
+	via := viaReader(w)
+	defer via.CloseIdleConnections()
+	api, err := p.api(via)
+	if err != nil {
+		return err
+	}
+	if err := await(ctx, api); err != nil {
 		return fmt.Errorf("load image %s: %w", p.Name, err)
 	}
-	api, err := p.login(ctx, w)
+	images, err := p.named(ctx, api)
 	if err != nil {
 		return fmt.Errorf("load image %s: %w", p.Name, err)
 	}
-	defer api.close()
-	images, err := api.named(ctx, p.Name)
-	if err != nil {
-		return fmt.Errorf("load image %s: %w", p.Name, err)
-	}
-	if slices.ContainsFunc(images, imageSummary.usable) {
+	if slices.ContainsFunc(images, usable) {
 		return nil
 	}
 	for _, i := range images {
-		if err := api.remove(ctx, i.ID); err != nil {
+		if err := api.Delete(ctx, i.ID); err != nil && !client.IsNotFound(err) {
 			return fmt.Errorf("delete what is left of an interrupted upload of image %s: %w", p.Name, err)
 		}
 	}
 	if err := p.upload(ctx, api); err != nil {
-		return fmt.Errorf("load image %s from %s: %w", p.Name, p.Source, err)
+		return fmt.Errorf("load image %s from %s: %w", p.Name, shown(p.Source), err)
 	}
 	return nil
 }
 
 // await waits until the api answers.
-func (p preload) await(ctx context.Context, r provision.Reader) error {
+func await(ctx context.Context, api *client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
-		err := askHealth(ctx, r, p.API, "/healthcheck")
+		err := healthy(ctx, api)
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the api does not answer: %w", err)
+			return err
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
 
 // upload makes the image and streams its data. If that fails, the image goes.
-func (p preload) upload(ctx context.Context, api *imageAPI) (err error) {
-	source, err := p.open(ctx)
+func (p preload) upload(ctx context.Context, api *client.Client) error {
+	source, size, err := p.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -193,36 +232,49 @@ func (p preload) upload(ctx context.Context, api *imageAPI) (err error) {
 	if err != nil {
 		return err
 	}
-	id, err := api.create(ctx, p.Name, format)
+	image, err := api.Create(ctx, client.Spec{
+		Name: p.Name, DiskFormat: format, ContainerFormat: "bare", Visibility: "public",
+	})
 	if err != nil {
 		return err
 	}
-	if err := api.put(ctx, id, data); err != nil {
+	if err := api.Upload(ctx, image.ID, data, size); err != nil {
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
 		defer cancel()
-		return errors.Join(err, api.remove(undo, id))
+		return errors.Join(err, api.Delete(undo, image.ID))
 	}
 	return nil
 }
 
-// open returns the data of the source, from its beginning.
-func (p preload) open(ctx context.Context) (io.ReadCloser, error) {
+// open returns the data of the source from its beginning, and its size, which
+// is negative if nobody says.
+func (p preload) open(ctx context.Context) (io.ReadCloser, int64, error) {
 	if !isURL(p.Source) {
-		return os.Open(p.Source)
+		f, err := os.Open(p.Source)
+		if err != nil {
+			return nil, 0, err
+		}
+		info, err := f.Stat()
+		if err != nil {
+			return nil, 0, errors.Join(err, f.Close())
+		}
+		return f, info.Size(), nil
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Source, nil)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	response, err := http.DefaultClient.Do(request)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		return nil, 0, failed.Err // without the URL
+	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if response.StatusCode != http.StatusOK {
-		response.Body.Close()
-		return nil, errors.New(response.Status)
+		return nil, 0, errors.Join(errors.New(response.Status), response.Body.Close())
 	}
-	return response.Body, nil
+	return response.Body, response.ContentLength, nil
 }
 
 // diskFormat tells the format by the name and, where that says too little, by

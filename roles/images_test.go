@@ -61,7 +61,7 @@ func (f *fakeService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, isFile := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/v2/images/"), "/file")
 	switch {
 	case r.URL.Path == "/v2/images" && r.Method == http.MethodGet:
-		f.list(w, r.URL.Query().Get("name"), r.URL.Query().Get("visibility"))
+		f.list(w, r.URL.Query().Get("name"))
 	case r.URL.Path == "/v2/images" && r.Method == http.MethodPost:
 		f.create(w, r)
 	case f.images[id] == nil:
@@ -74,10 +74,10 @@ func (f *fakeService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (f *fakeService) list(w http.ResponseWriter, name, visibility string) {
+func (f *fakeService) list(w http.ResponseWriter, name string) {
 	found := []*fakeImage{}
 	for _, i := range f.images {
-		if i.Name == name && i.Visibility == visibility {
+		if i.Name == name {
 			found = append(found, i)
 		}
 	}
@@ -211,9 +211,13 @@ func TestPreloadFromURL(t *testing.T) {
 	if i := service.images["id-1"]; i == nil || i.data != "QFI\xfbfrom afar" || i.Name != "cirros" || i.DiskFormat != "qcow2" {
 		t.Errorf("image %+v", i)
 	}
-	_, err := apply(t, preloading(t, service, false, source.URL+"/files/gone.img"))
+	gone := strings.Replace(source.URL, "http://", "http://me:hunter2@", 1) + "/files/gone.img?signature=1"
+	_, err := apply(t, preloading(t, service, false, gone))
 	if err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("loading from a URL that is not there: error %v; want one with 404", err)
+	}
+	if text := fmt.Sprint(err); strings.Contains(text, "signature") || strings.Contains(text, "hunter2") {
+		t.Errorf("the error shows secrets of the URL: %s", text)
 	}
 	if len(service.images) != 1 {
 		t.Errorf("%d images; want the first one alone", len(service.images))

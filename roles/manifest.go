@@ -34,7 +34,6 @@ type daemonManifest struct {
 	Element     string `toml:"element"`
 	Program     string `toml:"program"`
 	Description string `toml:"description"`
-	Health      string `toml:"health"` // path that answers 200 when all is well
 }
 
 // A jobManifest is one program that cron starts.

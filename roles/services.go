@@ -2,8 +2,8 @@ package roles
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"path"
@@ -12,10 +12,14 @@ import (
 
 	"glancectl/provision"
 	"glancectl/provision/machine"
+	"glancectl/service/client"
 )
 
 // checkTimeout is how long one question to a daemon may take.
 const checkTimeout = 5 * time.Second
+
+// disabledByFile is the answer of a daemon that a file takes out of service.
+const disabledByFile = "DISABLED BY FILE"
 
 // servicesStage has the daemons run with what is installed, and asks them.
 func servicesStage(sites []site) (provision.Stage, error) {
@@ -73,7 +77,7 @@ func (s site) check(d daemonManifest) provision.Check {
 	check := provision.Check{
 		Name: fmt.Sprintf("%s answers on port %d", d.Program, daemon.Port),
 		Ask: func(ctx context.Context, r provision.Reader) error {
-			return askHealth(ctx, r, address, d.Health)
+			return askHealth(ctx, r, address)
 		},
 		Logs: []provision.Cmd{{Argv: []string{"tail", "-n", "20", s.path(daemon.LogFile)}}},
 	}
@@ -86,32 +90,27 @@ func (s site) check(d daemonManifest) provision.Check {
 	return check
 }
 
-// askHealth returns nil if a daemon, seen from its node, answers 200 on path.
-// A node that an operator took out of the balancer by hand answers 503 and
-// says so; the daemon is well all the same.
-func askHealth(ctx context.Context, r provision.Reader, address, path string) error {
+// askHealth returns nil if the daemon at an address of its node is well.
+func askHealth(ctx context.Context, r provision.Reader, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	client := viaReader(r)
-	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	via := viaReader(r)
+	defer via.CloseIdleConnections()
+	c, err := client.New("http://"+address, client.Options{HTTP: via})
 	if err != nil {
 		return err
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-	if err != nil {
-		return err
-	}
-	text := strings.TrimSpace(string(body))
-	if response.StatusCode == http.StatusOK || text == "DISABLED BY FILE" {
+	return healthy(ctx, c)
+}
+
+// healthy returns nil if a daemon is well. One that an operator took out of
+// the balancer by hand says so, and is well all the same.
+func healthy(ctx context.Context, c *client.Client) error {
+	err := c.Health(ctx)
+	if answer, ok := errors.AsType[*client.Error](err); ok && answer.Message == disabledByFile {
 		return nil
 	}
-	return fmt.Errorf("GET %s: %s: %s", path, response.Status, text)
+	return err
 }
 
 // viaReader returns a client whose connections begin on the machine of r.
