@@ -72,7 +72,7 @@ func (d *decoder) attribute(b *BlockSpec, a *AttrSpec, attr *hcl.Attribute, def 
 		def = attr.Range
 	}
 	if a.Required {
-		d.errorf(def, fmt.Sprintf("Write %s = ... in the block. It is: %s", a.Name, plainText(a.Meaning)), "missing attribute %q in %s", a.Name, b.Syntax)
+		d.errorf(def, fmt.Sprintf("Write %s = ... in the block. Meaning: %s", a.Name, plainText(a.Meaning)), "missing attribute %q in %s", a.Name, b.Syntax)
 	}
 	if a.Default == "" {
 		return nil
@@ -105,14 +105,14 @@ func (d *decoder) typed(a *AttrSpec, attr *hcl.Attribute) cty.Value {
 	ty := v.Type()
 	if want == cty.DynamicPseudoType {
 		if ty != cty.Number && ty != cty.String {
-			d.errorf(rng, "Write "+words+".", "wrong type: %s must be %s, not %s", a.Name, words, typeWords(ty))
+			d.errorf(rng, adviseType(a, words), "wrong type: %s must be %s, not %s", a.Name, words, typeWords(ty))
 			return cty.DynamicVal
 		}
 		return v
 	}
 	out, err := convert.Convert(v, want)
 	if err != nil {
-		d.errorf(rng, "Write "+words+".", "wrong type: %s must be %s, not %s", a.Name, words, typeWords(ty))
+		d.errorf(rng, adviseType(a, words), "wrong type: %s must be %s, not %s", a.Name, words, typeWords(ty))
 		return cty.DynamicVal
 	}
 	if !out.IsWhollyKnown() {
@@ -137,6 +137,13 @@ func wanted(t string) (cty.Type, string) {
 	default:
 		return cty.String, "a string"
 	}
+}
+
+func adviseType(a *AttrSpec, words string) string {
+	if a.Default == "" || a.Default == "[]" {
+		return "Write " + words + "."
+	}
+	return fmt.Sprintf("Write %s, for example %s = %s.", words, a.Name, a.Default)
 }
 
 func typeWords(ty cty.Type) string {
@@ -168,6 +175,11 @@ func (d *decoder) eval(expr hcl.Expression) cty.Value {
 	}
 	if v.ContainsMarked() {
 		d.hideValue(v, "")
+	}
+	if v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
+		if plain, _ := v.Unmark(); credentialURL.MatchString(plain.AsString()) {
+			d.hide(plain.AsString())
+		}
 	}
 	return v
 }
@@ -276,13 +288,19 @@ func (d *decoder) blockDiag(path string, diag *hcl.Diagnostic) {
 		return
 	}
 	name := d.textAt(*diag.Subject)
-	switch diag.Summary {
-	case "Unsupported argument":
-		d.errorf(*diag.Subject, adviseName(path, name), "unknown attribute %q", name)
-	case "Unsupported block type":
-		d.errorf(*diag.Subject, adviseName(path, name), "unknown block %q", name)
-	case "Extraneous JSON object property":
-		d.errorf(*diag.Subject, adviseName(path, name), "unknown attribute or block %q", name)
+	missing, isMissing := strings.CutPrefix(diag.Summary, "Missing name for ")
+	extra, isExtra := strings.CutPrefix(diag.Summary, "Extraneous label for ")
+	switch {
+	case diag.Summary == "Unsupported argument":
+		d.errorf(*diag.Subject, adviseName(path, name, false), "unknown attribute %q", name)
+	case diag.Summary == "Unsupported block type":
+		d.errorf(*diag.Subject, adviseName(path, name, true), "unknown block %q", name)
+	case diag.Summary == "Extraneous JSON object property":
+		d.errorf(*diag.Subject, adviseName(path, name, false), "unknown attribute or block %q", name)
+	case isMissing:
+		d.errorf(*diag.Subject, "Write "+syntaxOf(path, missing)+" { ... }.", "a block %s needs a label", missing)
+	case isExtra:
+		d.errorf(*diag.Subject, "Write "+syntaxOf(path, extra)+" { ... }.", "too many labels for a block %s", extra)
 	default:
 		d.hclDiag(diag, lowerFirst(diag.Summary), diag.Detail)
 	}

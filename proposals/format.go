@@ -25,6 +25,14 @@ func Format(src []byte, filename string) ([]byte, error) {
 	return hclwrite.Format(src), nil
 }
 
+// upperFirst returns s with its first letter in upper case.
+func upperFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
 // lowerFirst returns s with its first letter in lower case.
 func lowerFirst(s string) string {
 	if s == "" {

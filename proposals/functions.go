@@ -79,7 +79,7 @@ func envFunc(lookup func(string) (string, bool)) function.Function {
 			if len(args) == 2 {
 				return args[1], nil
 			}
-			return cty.NilVal, fmt.Errorf("%s%s is not set. Set it, or give a default: env(%q, \"\").", envNotSet, name, name)
+			return cty.NilVal, fmt.Errorf("%s%s is not set; set it, or give a default: env(%q, \"\")", envNotSet, name, name)
 		},
 	})
 }

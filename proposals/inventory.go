@@ -39,7 +39,7 @@ type inventorySSH struct {
 func (n *nodeReader) inventory(file string, a *hcl.Attribute) {
 	text, err := readSmall(file)
 	if err != nil {
-		n.errorf(a.Expr.Range(), "A relative name starts at the proposal's directory: "+n.dir+".", "the inventory cannot be read: %v", err)
+		n.errorf(a.Expr.Range(), n.startsAt(), "the inventory cannot be read: %v", err)
 		return
 	}
 	n.add(file, text)
@@ -133,9 +133,9 @@ func adviseTOML(key toml.Key) string {
 	case len(key) == 1:
 		return "An inventory has tables [nodes.NAME] and nothing else."
 	case len(key) >= 4 && key[2] == "ssh":
-		return adviseName("ssh", key[3])
+		return adviseName("ssh", key[3], false)
 	default:
-		return adviseName("node", key[len(key)-1])
+		return adviseName("node", key[len(key)-1], false)
 	}
 }
 

@@ -43,25 +43,33 @@ func Load(paths []string, o Options) ([]*Proposal, Diagnostics) {
 	if len(paths) == 0 {
 		r.errorf(hcl.Range{}, "Name a file or a directory of proposals.", "no proposal given")
 	}
-	var all []*Proposal
+	var found []placed
 	parsed := true
 	for _, path := range paths {
-		found, ok := r.unit(path, g)
-		all = append(all, found...)
+		more, ok := r.unit(path, g)
+		found = append(found, more...)
 		parsed = parsed && ok
 	}
 	if parsed && len(paths) > 0 {
 		r.unknownVariables(g)
 	}
-	r.sameNames(all)
+	r.sameNames(found)
 	diags := r.diagnostics()
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	for _, p := range all {
-		p.Digest = digest(p)
+	var all []*Proposal
+	for _, f := range found {
+		f.Digest = digest(f.Proposal)
+		all = append(all, f.Proposal)
 	}
 	return all, diags
+}
+
+// placed is a proposal and where its name stands.
+type placed struct {
+	*Proposal
+	name hcl.Range
 }
 
 // varFile reads a file of values of variables.
@@ -112,7 +120,7 @@ func adviseVariable(name string, names []string) string {
 
 // unit reads one path: a file, or a directory as if it were one file. It
 // also reports whether everything could be parsed.
-func (r *reporter) unit(path string, g *given) ([]*Proposal, bool) {
+func (r *reporter) unit(path string, g *given) ([]placed, bool) {
 	files, dir, ok := r.unitFiles(path)
 	if !ok {
 		return nil, false
@@ -144,9 +152,9 @@ func (r *reporter) unit(path string, g *given) ([]*Proposal, bool) {
 	}
 	d.declare(all.Variables, g)
 	d.evalLocals(all.Locals)
-	var out []*Proposal
+	var out []placed
 	for _, b := range all.Proposals {
-		out = append(out, d.proposal(b))
+		out = append(out, placed{d.proposal(b), b.LabelRange})
 	}
 	return out, true
 }
@@ -224,11 +232,11 @@ func (r *reporter) fileError(name string, err error) {
 	r.errorf(hcl.Range{Filename: name}, strings.TrimPrefix(cause.Error(), name+": "), "the file cannot be read")
 }
 
-func (r *reporter) sameNames(all []*Proposal) {
-	seen := map[string]*Proposal{}
+func (r *reporter) sameNames(all []placed) {
+	seen := map[string]placed{}
 	for _, p := range all {
 		if first, ok := seen[p.Name]; ok {
-			r.errorf(hcl.Range{Filename: p.File}, "The other one is in "+first.File+". A name stands for one deployment: rename one of them.", "two proposals are called %q", p.Name)
+			r.errorf(p.name, "The other one is at "+placeText(first.name)+". A name stands for one deployment: rename one of them.", "two proposals are called %q", p.Name)
 		}
 		seen[p.Name] = p
 	}

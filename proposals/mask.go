@@ -2,6 +2,7 @@ package proposals
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,12 +20,12 @@ func secretName(name string) bool {
 			return true
 		}
 	}
-	switch name {
-	case "key", "connection", "transport_url", "sql_connection":
-		return true
-	}
-	return strings.HasSuffix(name, "_key")
+	return name == "key" || strings.HasSuffix(name, "_key")
 }
+
+// credentialURL matches a URL with a password in it, such as that of a
+// database.
+var credentialURL = regexp.MustCompile(`://[^/@\s]*:[^/@\s]+@`)
 
 // A masker replaces secrets in a text.
 type masker struct{ replace *strings.Replacer }
@@ -72,8 +73,8 @@ func hiddenSpans(text []byte, filename string) []span {
 func hideLiterals(text []byte, filename string) []span {
 	tokens, _ := hclsyntax.LexConfig(text, filename, hcl.InitialPos)
 	var found []span
-	for i, t := range tokens {
-		if isLiteral(t) && !isName(tokens, i) {
+	for _, t := range tokens {
+		if isLiteral(t) {
 			found = append(found, span{t.Range.Start.Byte, t.Range.End.Byte})
 		}
 	}
@@ -96,6 +97,9 @@ func (s *hiddenScan) group(at int, nested bool) int {
 		switch {
 		case t.Type == hclsyntax.TokenOBrace:
 			i = s.group(i+1, true)
+		case isLiteral(t) && credentialURL.Match(t.Bytes):
+			s.found = append(s.found, span{t.Range.Start.Byte, t.Range.End.Byte})
+			i++
 		case t.Type == hclsyntax.TokenCBrace && nested:
 			if sensitive {
 				s.found = append(s.found, defaults...)
@@ -132,6 +136,9 @@ func (s *hiddenScan) group(at int, nested bool) int {
 func (s *hiddenScan) literals(at int) (found []span, next int) {
 	depth := 0
 	for i := at; i < len(s.tokens); i++ {
+		if depth == 0 && i > at && s.tokens[i].Type == hclsyntax.TokenIdent && i+1 < len(s.tokens) && s.tokens[i+1].Type == hclsyntax.TokenEqual {
+			return found, i // the next attribute, on one line by mistake
+		}
 		switch t := s.tokens[i]; t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
 			depth++

@@ -8,7 +8,11 @@
 // node nor how anything is brought there.
 package proposals
 
-import "time"
+import (
+	"fmt"
+	"io"
+	"time"
+)
 
 // A Secret is a string that never prints itself: every formatting verb, JSON
 // and slog show a mask. Reveal is the only way out.
@@ -28,8 +32,8 @@ const mask = "(sensitive)"
 // String returns a mask.
 func (s Secret) String() string { return mask }
 
-// GoString returns a mask.
-func (s Secret) GoString() string { return mask }
+// Format writes a mask, whatever the verb. Without it %d would look inside.
+func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, mask) }
 
 // MarshalText returns a mask, for every encoder that asks for text.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(mask), nil }

@@ -21,7 +21,13 @@ type roleReader struct {
 	p     *Proposal
 	g     *GlanceServer
 	def   hcl.Range
-	files map[string]string // what uses a file on the node
+	files map[string]use // what uses a file on the node
+}
+
+// A use of a file, and where it was written; no place when it was not.
+type use struct {
+	what  string
+	place hcl.Range
 }
 
 func (d *decoder) role(p *Proposal, b *labelled, index int) {
@@ -35,10 +41,10 @@ func (d *decoder) role(p *Proposal, b *labelled, index int) {
 	}
 	var raw roleBlock
 	d.block("role", b.Body, b.DefRange, &raw)
-	r := roleReader{decoder: d, p: p, def: b.DefRange, files: map[string]string{
-		"/etc/glance/glance-cache.conf":  "the file of the cache",
-		"/etc/glance/glance-manage.conf": "the file of glance-manage",
-		"/etc/glance/glance-swift.conf":  "the file of the Swift backing",
+	r := roleReader{decoder: d, p: p, def: b.DefRange, files: map[string]use{
+		"/etc/glance/glance-cache.conf":  {what: "the file of the cache"},
+		"/etc/glance/glance-manage.conf": {what: "the file of glance-manage"},
+		"/etc/glance/glance-swift.conf":  {what: "the file of the Swift backing"},
 	}}
 	r.g = &GlanceServer{
 		User:             d.account(raw.User),
@@ -103,7 +109,7 @@ func (r *roleReader) images(a *hcl.Attribute) {
 		}
 		file := r.relative(it.value)
 		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
-			r.errorf(it.rng, "A relative name starts at the proposal's directory: "+r.dir+".", "images: no such file: %q", it.value)
+			r.errorf(it.rng, r.startsAt(), "images: no such file: %q", it.value)
 			continue
 		}
 		r.g.Images = append(r.g.Images, file)
@@ -189,11 +195,18 @@ func (r *roleReader) own(element string, a *hcl.Attribute) string {
 	if file == "" {
 		return ""
 	}
-	what := element + "'s " + a.Name
-	if other, ok := r.files[file]; ok {
-		r.errorf(a.Expr.Range(), "Give each a file of its own.", "%s is also %s: %q", what, other, file)
+	mine := use{what: element + "'s " + a.Name}
+	if r.origins[a] != nil {
+		mine.place = a.Expr.Range()
+	}
+	other, taken := r.files[file]
+	if !taken {
+		r.files[file] = mine
 		return file
 	}
-	r.files[file] = what
+	if mine.place.Filename == "" {
+		mine, other = other, mine // the mistake is where something was written
+	}
+	r.errorf(mine.place, "Give each a file of its own.", "%s is also %s: %q", mine.what, other.what, file)
 	return file
 }

@@ -163,7 +163,7 @@ func (d *decoder) variableValue(v variable, g *given) cty.Value {
 // be harmless and useful: which environment variable is not set.
 func defaultAdvice(diag *hcl.Diagnostic, v variable) string {
 	if i := strings.Index(diag.Detail, envNotSet); i >= 0 {
-		return diag.Detail[i:] + fmt.Sprintf(" Or give the variable with -var %s=...", v.name)
+		return upperFirst(diag.Detail[i:]) + fmt.Sprintf(" Or give the variable with -var %s=...", v.name)
 	}
 	return "The variable is sensitive, so the details are left out."
 }
@@ -208,7 +208,7 @@ func (d *decoder) convertVariable(v variable, value cty.Value, rng hcl.Range, fr
 	if from != "" {
 		from = " from " + from
 	}
-	d.errorf(rng, fmt.Sprintf("The variable has type = %s.", want), "wrong type: variable %q%s must be %s, not %s", v.name, from, want, typeWords(ty))
+	d.errorf(rng, fmt.Sprintf("The variable has type = %s.", want), "wrong type: variable %q%s must be of type %s, not %s", v.name, from, want, typeWords(ty))
 	return cty.DynamicVal
 }
 

@@ -1,14 +1,16 @@
 package proposals
 
 import (
-	"fmt"
 	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // Init returns a commented proposal called name to start from. It is valid
 // as it is; its addresses are from a range that is nobody's.
 func Init(name string) []byte {
-	return []byte(strings.Replace(starter, "NAME", fmt.Sprintf("%q", name), 1))
+	return []byte(strings.Replace(starter, "NAME", string(hclwrite.TokensForValue(cty.StringVal(name)).Bytes()), 1))
 }
 
 const starter = `# What the image service is to look like. Change the addresses, then:

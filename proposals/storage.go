@@ -18,6 +18,7 @@ func (r *roleReader) backings(blocks []*labelled) {
 		blocks = []*labelled{{Label: "file", LabelRange: r.def, DefRange: r.def, Body: hcl.EmptyBody()}}
 	}
 	var defaults []item
+	var last hcl.Range
 	for _, b := range blocks {
 		backing, ok := r.backing(b)
 		if !ok {
@@ -31,6 +32,7 @@ func (r *roleReader) backings(blocks []*labelled) {
 			defaults = append(defaults, item{backing.Type, b.DefRange})
 		}
 		r.g.Backings = append(r.g.Backings, backing)
+		last = b.DefRange
 	}
 	switch {
 	case len(r.g.Backings) == 1:
@@ -41,7 +43,7 @@ func (r *roleReader) backings(blocks []*labelled) {
 	case len(defaults) > 1:
 		r.errorf(defaults[1].rng, "Write default = true in one of them.", "%d backings are the default", len(defaults))
 	case len(r.g.Backings) > 1:
-		r.errorf(blocks[0].DefRange, "Write default = true in the one that new images go to.", "%d backings and none is the default", len(r.g.Backings))
+		r.errorf(last, "Write default = true in the one that new images go to.", "%d backings and none is the default", len(r.g.Backings))
 	}
 }
 
@@ -263,6 +265,7 @@ func (r *roleReader) options(a *hcl.Attribute) []ConfigOption {
 	var out []ConfigOption
 	for _, v := range values {
 		text, ok := optionText(v)
+		hidden = hidden || credentialURL.MatchString(text)
 		if !ok {
 			r.errorf(a.Expr.Range(), "Write a string on one line, a number, true or false, or a list of them.", "wrong type: the option %s cannot be written into a configuration file", a.Name)
 			return nil

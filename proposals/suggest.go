@@ -9,9 +9,22 @@ import (
 
 // adviseName says what to write instead of name, which the block at path
 // does not have: a similar name, the block that has it, or what the barclamp's
-// name of it is here.
-func adviseName(path, name string) string {
+// name of it is here. Block says that it was written as a block.
+func adviseName(path, name string, block bool) string {
 	inside := blockNames(path)
+	if slices.Contains(children[path], name) {
+		return fmt.Sprintf("It is a block: write %s { ... }.", syntaxOf(path, name))
+	}
+	if slices.Contains(inside, name) {
+		return fmt.Sprintf("It is an attribute: write %s = ... instead.", name)
+	}
+	if block {
+		for _, parent := range keysOf(children) {
+			if slices.Contains(children[parent], name) && parent != "" {
+				return fmt.Sprintf("A block %s belongs in the block %s.", syntaxOf(parent, name), spec(parent).Syntax)
+			}
+		}
+	}
 	if near := nearest(name, inside); near != "" {
 		return fmt.Sprintf("Did you mean %q?", near)
 	}
@@ -26,9 +39,6 @@ func adviseName(path, name string) string {
 	for _, b := range language {
 		if b.Path != path && b.attr(name) != nil && strings.HasPrefix(b.Path, path+".") {
 			homes = append(homes, b.Syntax)
-		}
-		if lastOf(b.Path) == name {
-			return fmt.Sprintf("The block %s belongs elsewhere: %s", b.Syntax, plainText(b.Meaning))
 		}
 	}
 	if len(homes) > 0 {
@@ -49,6 +59,16 @@ var children = map[string][]string{
 	"keystone":    {"admin"},
 	"role":        {"backing", "cache", "database", "keystone", "api", "registry", "scrubber", "reaper", "prefetcher", "pruner", "config"},
 	"role.config": {"section"},
+}
+
+// syntaxOf returns how the block called name in the block at path is written.
+func syntaxOf(path, name string) string {
+	for _, b := range language {
+		if b.Path == name || b.Path == path+"."+name || strings.HasPrefix(b.Path, path+"."+name+".") {
+			return b.Syntax
+		}
+	}
+	return name
 }
 
 // blockNames returns the names of everything that the block at path may hold.

@@ -175,6 +175,11 @@ func (d *decoder) local(a *hcl.Attribute) string {
 	return d.relative(d.str(a))
 }
 
+// startsAt says where relative names start.
+func (d *decoder) startsAt() string {
+	return fmt.Sprintf("A relative name starts at the proposal's directory, %q.", d.dir)
+}
+
 func (d *decoder) relative(s string) string {
 	if rest, ok := strings.CutPrefix(s, "~/"); ok && d.home != "" {
 		return filepath.Join(d.home, rest)
