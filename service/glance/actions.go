@@ -37,7 +37,7 @@ func (s *Images) toggle(ctx context.Context, id ID, verb string, rule Rule) erro
 		return im.moveTo(to)
 	})
 	if err == nil && changed {
-		s.notify(ctx, Event{Type: "image." + verb, Image: im})
+		s.notify(ctx, Event{Type: "image.update", Image: im})
 	}
 	return err
 }

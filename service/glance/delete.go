@@ -49,7 +49,8 @@ func (s *Images) Delete(ctx context.Context, id ID) error {
 		}
 	}
 	if gone.Status == PendingDelete && !s.o.DelayedDelete {
-		if err := s.bury(ctx, gone); err != nil {
+		// A conflict means that the scrubber was here first.
+		if err := s.bury(ctx, gone); err != nil && !errors.Is(err, ErrConflict) {
 			s.o.Log.WarnContext(ctx, "data of a deleted image is left to the scrubber", "image", id, "error", err)
 		}
 	}

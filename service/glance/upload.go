@@ -152,7 +152,7 @@ func (s *source) explain(id ID, err error) error {
 	switch {
 	case s.err == errTooLarge:
 		return tooLarge()
-	case s.err != nil && s.err != io.EOF:
+	case s.err != nil && s.err != io.EOF, s.ctx.Err() != nil:
 		return refuse(ErrInvalid, "Client disconnected before sending all data to backend")
 	case errors.Is(err, ErrStoreFull):
 		return refuse(ErrStoreFull, "Image storage media is full: There is not enough disk space on the image storage media.")

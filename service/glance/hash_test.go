@@ -1,0 +1,81 @@
+package glance
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha512"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/iotest"
+)
+
+// onlyWriter hides everything that io.Copy prefers to Write.
+type onlyWriter struct{ io.Writer }
+
+// onlyReader hides everything that io.Copy prefers to Read.
+type onlyReader struct{ io.Reader }
+
+// However the data is cut, the digests and the data are right.
+func TestDigester(t *testing.T) {
+	cuts := map[string]func(io.Reader) io.Reader{
+		"whole":         func(r io.Reader) io.Reader { return r },
+		"halves":        iotest.HalfReader,
+		"error at once": iotest.DataErrReader,
+		"bits": func(r io.Reader) io.Reader {
+			return readerFunc(func(p []byte) (int, error) { return r.Read(p[:min(len(p), 1+rand.IntN(10000))]) })
+		},
+	}
+	var pool sync.Pool
+	for _, size := range []int{0, 1, blockSize - 1, blockSize, blockSize + 1, 3*blocks*blockSize + 7} {
+		data := make([]byte, size)
+		for i := range data {
+			data[i] = byte(i * i >> 7)
+		}
+		for name, cut := range cuts {
+			for _, way := range []string{"Read", "WriteTo"} {
+				d := newDigester(cut(bytes.NewReader(data)), sha512.New(), &pool)
+				var got bytes.Buffer
+				src := io.Reader(d)
+				if way == "Read" {
+					src = onlyReader{d}
+				}
+				n, err := io.Copy(onlyWriter{&got}, src)
+				checksum, sum := d.finish()
+				if err != nil || n != int64(size) || !bytes.Equal(got.Bytes(), data) {
+					t.Errorf("%s of %d bytes, %s: %d copied, %v; want all of them as they are", way, size, name, n, err)
+				}
+				if checksum != fmt.Sprintf("%x", md5.Sum(data)) || sum != fmt.Sprintf("%x", sha512.Sum512(data)) {
+					t.Errorf("%s of %d bytes, %s: digests %s, %s are wrong", way, size, name, checksum, sum)
+				}
+			}
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// A digester that fails ends its goroutines, and says why.
+func TestDigesterFails(t *testing.T) {
+	broken := errors.New("broken")
+	data := bytes.NewReader(make([]byte, 10*blockSize))
+	var pool sync.Pool
+	d := newDigester(io.MultiReader(data, iotest.ErrReader(broken)), sha512.New(), &pool)
+	if _, err := io.Copy(onlyWriter{io.Discard}, d); err != broken {
+		t.Errorf("copy of a broken reader: %v; want %v", err, broken)
+	}
+	d.finish()
+	r, w := io.Pipe()
+	r.CloseWithError(broken)
+	data.Reset(make([]byte, 10*blockSize))
+	d = newDigester(data, sha512.New(), &pool)
+	if _, err := io.Copy(onlyWriter{w}, d); err != broken {
+		t.Errorf("copy to a broken writer: %v; want %v", err, broken)
+	}
+	d.finish()
+}
