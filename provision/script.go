@@ -36,9 +36,10 @@ func (s *script) line(format string, args ...any) {
 	fmt.Fprintf(&s.b, format+"\n", args...)
 }
 
-// decode writes content to the file named by the shell word to.
+// decode writes content to the file named by the shell word to. base64 does
+// not say why it cannot write, so the state of the disk is told.
 func (s *script) decode(content []byte, to string) {
-	s.line("base64 -d >%s <<'EOF'", to)
+	s.line(`base64 -d >%s <<'EOF' || { set -- $(df -Ph -- "$(dirname -- %s)" | tail -n 1); echo "cannot write: file system $1 at $6 is $5 full, $4 free" >&2; exit 1; }`, to, to)
 	for e := base64.StdEncoding.EncodeToString(content); e != ""; {
 		n := min(len(e), 76)
 		s.line("%s", e[:n])
