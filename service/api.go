@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -143,7 +142,7 @@ func (p *process) handler(app http.Handler, more map[config.Stage]filter) (http.
 	for _, stage := range slices.Backward(p.Pipeline[:len(p.Pipeline)-1]) {
 		f, ok := stages[stage]
 		if !ok {
-			return nil, fmt.Errorf("[paste_deploy]: glance-%s has no %s", p.program, stage)
+			return nil, p.fault("[paste_deploy]: glance-%s has no %s", p.program, stage)
 		}
 		h = f(h)
 	}
@@ -169,7 +168,7 @@ func (p *process) tokens() (*keystone.Middleware, error) {
 		Log:                p.log.With(slog.String(oslolog.NameKey, "keystonemiddleware.auth_token")),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("[keystone_authtoken]: %w", err)
+		return nil, p.fault("[keystone_authtoken]: %w", err)
 	}
 	return m, nil
 }
@@ -184,11 +183,11 @@ func (p *process) keystoneClient() (*http.Client, error) {
 	if p.Keystone.CAFile != "" {
 		pem, err := os.ReadFile(p.Keystone.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("[keystone_authtoken] cafile: %w", err)
+			return nil, p.fault("[keystone_authtoken] cafile: %w", err)
 		}
 		trust.RootCAs = x509.NewCertPool()
 		if !trust.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("[keystone_authtoken] cafile: %s has no certificate", p.Keystone.CAFile)
+			return nil, p.fault("[keystone_authtoken] cafile: %s has no certificate", p.Keystone.CAFile)
 		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()

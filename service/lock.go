@@ -17,11 +17,11 @@ func (p *process) lock() (unlock func(), free bool, err error) {
 		return func() {}, true, nil
 	}
 	if err := os.MkdirAll(p.LockPath, 0o750); err != nil {
-		return nil, false, fmt.Errorf("[oslo_concurrency] lock_path: %w", err)
+		return nil, false, p.fault("[oslo_concurrency] lock_path: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(p.LockPath, "glance-"+string(p.program)+".lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, false, fmt.Errorf("[oslo_concurrency] lock_path: %w", err)
+		return nil, false, p.fault("[oslo_concurrency] lock_path: %w", err)
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {

@@ -46,7 +46,7 @@ func (p *process) serve(ctx context.Context, h http.Handler, catalog *sqlcatalog
 	}
 	if pid != "" {
 		if err := writePID(pid); err != nil {
-			return fmt.Errorf("pid_file: %w", err)
+			return p.fault("[DEFAULT] pid_file: %w", err)
 		}
 		defer os.Remove(pid)
 	}
@@ -118,10 +118,10 @@ func (p *process) listen(ctx context.Context) (net.Listener, error) {
 	address := net.JoinHostPort(p.Server.Host, strconv.Itoa(p.Server.Port))
 	l, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("[DEFAULT] bind_host, bind_port: %w", err)
+		return nil, p.fault("[DEFAULT] bind_host, bind_port: %w", err)
 	}
 	if err := setBacklog(l.(*net.TCPListener), p.Server.Backlog); err != nil {
-		return nil, errors.Join(fmt.Errorf("[DEFAULT] backlog: %w", err), l.Close())
+		return nil, errors.Join(p.fault("[DEFAULT] backlog: %w", err), l.Close())
 	}
 	return l, nil
 }

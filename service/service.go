@@ -114,7 +114,7 @@ func begin(p config.Program, o Options) (*process, error) {
 		Stderr:   o.Stderr,
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: [DEFAULT] %w", s.Where, err)
 	}
 	pr := &process{Settings: s, program: p, o: o, output: output, log: output.Logger()}
 	for _, text := range s.Warnings {
@@ -124,6 +124,11 @@ func begin(p config.Program, o Options) (*process, error) {
 		pr.log.Debug(text)
 	}
 	return pr, nil
+}
+
+// fault returns an error about an option, with the files in front.
+func (p *process) fault(format string, args ...any) error {
+	return fmt.Errorf("%s: "+format, append([]any{p.Where}, args...)...)
 }
 
 func (p *process) end() { p.output.Close() }
@@ -141,36 +146,37 @@ func (p *process) catalog() (*sqlcatalog.Catalog, error) {
 // The scheme is the one that the store makes URLs with.
 var openers = map[string]struct {
 	scheme string
-	open   func(config.Stores) (glance.Store, error)
+	open   func(*process) (glance.Store, error)
 }{
 	"file":  {"file", openFiles},
 	"swift": {"swift+config", openSwift},
 }
 
-func openFiles(s config.Stores) (glance.Store, error) {
-	store, err := filestore.Open(s.FileDir, filestore.Options{})
+func openFiles(p *process) (glance.Store, error) {
+	store, err := filestore.Open(p.Stores.FileDir, filestore.Options{})
 	if err != nil {
-		return nil, fmt.Errorf("[glance_store] filesystem_store_datadir: %w", err)
+		return nil, p.fault("[glance_store] filesystem_store_datadir: %w", err)
 	}
 	return store, nil
 }
 
-func openSwift(s config.Stores) (glance.Store, error) {
+func openSwift(p *process) (glance.Store, error) {
+	s := p.Stores.Swift
 	store, err := swiftstore.Open(swiftstore.Config{
-		AuthAddress:     s.Swift.AuthAddress,
-		User:            s.Swift.User,
-		Key:             string(s.Swift.Key),
-		UserDomain:      s.Swift.UserDomain,
-		ProjectDomain:   s.Swift.ProjectDomain,
-		Region:          s.Swift.Region,
-		EndpointType:    s.Swift.EndpointType,
-		Container:       s.Swift.Container,
-		CreateContainer: s.Swift.CreateOnPut,
-		Reference:       s.Swift.Reference,
-		ChunkSize:       s.Swift.ChunkSize,
+		AuthAddress:     s.AuthAddress,
+		User:            s.User,
+		Key:             string(s.Key),
+		UserDomain:      s.UserDomain,
+		ProjectDomain:   s.ProjectDomain,
+		Region:          s.Region,
+		EndpointType:    s.EndpointType,
+		Container:       s.Container,
+		CreateContainer: s.CreateOnPut,
+		Reference:       s.Reference,
+		ChunkSize:       s.ChunkSize,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: swift store: %w", s.Swift.Pos, err)
+		return nil, fmt.Errorf("%s: swift store: %w", s.Pos, err)
 	}
 	return store, nil
 }
@@ -180,7 +186,7 @@ func openSwift(s config.Stores) (glance.Store, error) {
 func (p *process) images(catalog glance.Catalog, cache glance.DataCache) (*glance.Images, error) {
 	var stores []glance.Store
 	for _, kind := range p.Stores.Enabled {
-		store, err := openers[kind].open(p.Stores)
+		store, err := openers[kind].open(p)
 		if err != nil {
 			return nil, err
 		}
@@ -213,7 +219,7 @@ func (p *process) cache() (*imagecache.Cache, error) {
 		Log:          p.log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("[DEFAULT] image_cache_dir: %w", err)
+		return nil, p.fault("[DEFAULT] image_cache_dir: %w", err)
 	}
 	return c, nil
 }

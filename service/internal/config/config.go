@@ -53,6 +53,9 @@ type Settings struct {
 	Pipeline Pipeline // of API and Registry
 	LockPath string   // "" means no locks
 
+	// Where names the files, for errors about options that are understood and
+	// cannot be followed.
+	Where string
 	// Warnings are mistakes that do not keep the program from running; Ignored
 	// are options that have no effect. Both name file and line.
 	Warnings []string
@@ -195,6 +198,7 @@ func Load(p Program, src Source) (*Settings, error) {
 	r.settings(p)
 	r.errs = nil
 	s := r.settings(p)
+	s.Where = strings.Join(slices.Concat(src.Files, src.Dirs), ", ")
 	s.Log.Debug = s.Log.Debug || src.Debug
 	if p == API || p == Registry {
 		r.pipeline(p, s)
@@ -207,10 +211,9 @@ func Load(p Program, src Source) (*Settings, error) {
 
 // need reports what p cannot do without.
 func (r *reader) need(p Program, s *Settings) {
-	where := strings.Join(slices.Concat(r.src.Files, r.src.Dirs), ", ")
 	missing := func(option, hint string) {
 		section, key, _ := strings.Cut(option, ".")
-		r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: not set; %s", where, section, key, hint))
+		r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: not set; %s", s.Where, section, key, hint))
 	}
 	if s.Database.URL == "" && p != Pruner && p != Reaper {
 		missing("database.connection", "it names the database, as in sqlite:////var/lib/glance/glance.sqlite")

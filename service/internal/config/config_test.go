@@ -29,6 +29,7 @@ func load(t *testing.T, p config.Program, text string, more ...string) (*config.
 		err = fmt.Errorf("%s", plain.Replace(err.Error()))
 	}
 	if s != nil {
+		s.Where = plain.Replace(s.Where)
 		s.Database.Pos, s.Stores.Swift.Pos = plain.Replace(s.Database.Pos), plain.Replace(s.Stores.Swift.Pos)
 		for i := range s.Warnings {
 			s.Warnings[i] = plain.Replace(s.Warnings[i])
@@ -56,7 +57,8 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config.Settings{
-		Log: config.Log{Facility: "LOG_USER"},
+		Where: "CONF",
+		Log:   config.Log{Facility: "LOG_USER"},
 		Server: config.Server{
 			Host: "0.0.0.0", Port: 9292, Backlog: 4096, MaxHeader: 16384, KeepAlive: true, IdleTimeout: 900 * time.Second,
 			TCPKeepIdle: 600 * time.Second, ShutdownTimeout: time.Minute,

@@ -1,0 +1,111 @@
+package service_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"glancectl/service"
+)
+
+// TestStartErrors has what keeps a program from starting. Each is one line
+// that says where to look.
+func TestStartErrors(t *testing.T) {
+	s := newSite(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	s.write("file", "")
+	const database = "[database]\nconnection = sqlite:///DIR/glance.sqlite\n"
+	const store = "[glance_store]\nfilesystem_store_datadir = DIR/images\n"
+	for _, test := range []struct {
+		name string
+		run  func(context.Context, service.Options) error
+		conf string // "" means that there is no file
+		want string
+	}{
+		{"no database", service.RunAPI, "[DEFAULT]\n", "DIR/x.conf: [database] connection: not set; it names the database, as in sqlite:////var/lib/glance/glance.sqlite"},
+		{"unknown database", service.RunAPI, "[database]\nconnection = postgresql://glance:Planted@db/glance",
+			`DIR/x.conf:2: [database] connection: database connection: "postgresql" is no database this service can use; use mysql+pymysql or sqlite`},
+		{"unknown store", service.RunAPI, database + "[glance_store]\nstores = s3", `DIR/x.conf:4: [glance_store] stores: no store is called "s3"; there are file and swift`},
+		{"store in a file", service.RunAPI, database + "[glance_store]\nfilesystem_store_datadir = DIR/file/images",
+			"DIR/x.conf: [glance_store] filesystem_store_datadir: "},
+		{"bad swift address", service.RunAPI, database + "[glance_store]\nstores = swift\nswift_store_auth_address = http://k:5000/", "DIR/x.conf:5: swift store: "},
+		{"cache in a file", service.RunAPI, database + store + "[paste_deploy]\nflavor = caching\n[DEFAULT]\nimage_cache_dir = DIR/file/cache",
+			"DIR/x.conf: [DEFAULT] image_cache_dir: "},
+		{"port in use", service.RunAPI, database + store + "[DEFAULT]\nbind_host = 127.0.0.1\nbind_port = " + port,
+			"DIR/x.conf: [DEFAULT] bind_host, bind_port: listen tcp 127.0.0.1:" + port + ": bind: address already in use"},
+		{"address of another machine", service.RunRegistry, database + "[DEFAULT]\nbind_host = 192.0.2.1",
+			"DIR/x.conf: [DEFAULT] bind_host, bind_port: listen tcp 192.0.2.1:9191: bind: cannot assign requested address"},
+		{"pid file", service.RunRegistry, database + "[DEFAULT]\nbind_port = 0\npid_file = DIR/none/pid",
+			"DIR/x.conf: [DEFAULT] pid_file: open DIR/none/pid.new: no such file or directory"},
+		{"log file", service.RunPruner, "[DEFAULT]\nimage_cache_dir = DIR/cache\nlog_file = DIR/none/log",
+			"DIR/x.conf: [DEFAULT] log_file: open DIR/none/log: no such file or directory"},
+		{"lock path", service.RunPruner, "[DEFAULT]\nimage_cache_dir = DIR/cache\n[oslo_concurrency]\nlock_path = DIR/file/lock",
+			"DIR/x.conf: [oslo_concurrency] lock_path: mkdir DIR/file: not a directory"},
+		{"missing file", service.RunScrubber, "", "read configuration: open DIR/x.conf: no such file or directory"},
+		{"cafile", service.RunAPI, database + store + tokenOptions("https://k") + "cafile = DIR/file", "DIR/x.conf: [keystone_authtoken] cafile: DIR/file has no certificate"},
+		{"missing cafile", service.RunAPI, database + store + tokenOptions("https://k") + "cafile = DIR/none", "DIR/x.conf: [keystone_authtoken] cafile: open DIR/none: no such file or directory"},
+	} {
+		name := s.path("x.conf")
+		if err := os.RemoveAll(name); err != nil {
+			t.Fatal(err)
+		}
+		if test.conf != "" {
+			s.write("x.conf", test.conf)
+		}
+		err := test.run(t.Context(), service.Options{Files: []string{name}, Stderr: new(logBuffer)})
+		if err == nil {
+			t.Errorf("%s: no error", test.name)
+			continue
+		}
+		got := strings.ReplaceAll(err.Error(), s.dir, "DIR")
+		if !strings.HasPrefix(got, test.want) || strings.Contains(got, "\n") || strings.Contains(got, "Planted") {
+			t.Errorf("%s: error %q; want one line that begins with %q", test.name, got, test.want)
+		}
+	}
+	if _, err := os.Stat(s.path("none")); err == nil {
+		t.Error("a directory was made for a file")
+	}
+}
+
+func TestManage(t *testing.T) {
+	s := &site{t, t.TempDir()}
+	good := s.conf("manage", "")
+	unreachable := s.conf("unreachable", "[database]\nconnection = mysql://glance:Planted@127.0.0.1:1/glance\n")
+	for _, test := range []struct {
+		name, file string
+		args       []string
+		code       int
+		want, err  string
+	}{
+		{"nothing", good, nil, 2, "", `no such command: ""`},
+		{"unknown", good, []string{"db", "purge"}, 2, "", `no such command: "db purge"`},
+		{"bad file", s.path("none"), []string{"db", "sync"}, 1, "", "no such file or directory"},
+		{"check before", good, []string{"db", "check"}, 3, "Your database is not up to date: ", ""},
+		{"version before", good, []string{"db", "version"}, 0, "", ""},
+		{"sync", good, []string{"db", "sync"}, 0, "Database is synced successfully.\n", ""},
+		{"sync again", good, []string{"db_sync"}, 0, "Database is synced successfully.\n", ""},
+		{"check after", good, []string{"db_check"}, 0, "Database is up to date. No upgrades needed.\n", ""},
+		{"version after", good, []string{"db_version"}, 0, "2024_1_contract01\n", ""},
+		{"unreachable check", unreachable, []string{"db", "check"}, 1, "", "connection refused"},
+		{"unreachable sync", unreachable, []string{"db", "sync"}, 1, "", "connection refused"},
+	} {
+		var out, log logBuffer
+		code, err := service.Manage(t.Context(), service.Options{Files: []string{test.file}, Stdout: &out, Stderr: &log}, test.args)
+		if code != test.code || !strings.HasPrefix(out.String(), test.want) || test.want == "" && out.String() != "" {
+			t.Errorf("%s: exit %d, %q; want %d, %q", test.name, code, out.String(), test.code, test.want)
+		}
+		if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+			t.Errorf("%s: error %v; want %q", test.name, err, test.err)
+		}
+		if err != nil && strings.Contains(err.Error()+log.String(), "Planted") {
+			t.Errorf("%s: the password is shown: %v", test.name, err)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package service_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"glancectl/service"
+)
+
+// fakeKeystone starts an Identity service that knows the user glance and the
+// tokens alice and admin. It serves with TLS if secure.
+func fakeKeystone(t *testing.T, secure bool) *httptest.Server {
+	t.Helper()
+	roles := map[string]string{"alice": "member", "admin": "admin"}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v3/auth/tokens", func(w http.ResponseWriter, r *http.Request) {
+		var login struct {
+			Auth struct {
+				Identity struct {
+					Password struct {
+						User struct{ Name, Password string }
+					}
+				}
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&login); err != nil {
+			t.Errorf("log in: %v", err)
+		}
+		if u := login.Auth.Identity.Password.User; u.Name != "glance" || u.Password != "pa$word" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("X-Subject-Token", "service-token")
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprintf(w, `{"token": {"expires_at": %q, "user": {"id": "u-glance"}}}`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	})
+	mux.HandleFunc("GET /v3/auth/tokens", func(w http.ResponseWriter, r *http.Request) {
+		token := r.Header.Get("X-Subject-Token")
+		if r.Header.Get("X-Auth-Token") != "service-token" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if roles[token] == "" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		fmt.Fprintf(w, `{"token": {"expires_at": %q, "user": {"id": "u-%s"}, "project": {"id": "p-%s"}, "roles": [{"name": %q}]}}`,
+			time.Now().Add(time.Hour).UTC().Format(time.RFC3339), token, token, roles[token])
+	})
+	s := httptest.NewUnstartedServer(mux)
+	if secure {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func tokenOptions(url string) string {
+	return `[paste_deploy]
+flavor = keystone
+[keystone_authtoken]
+auth_url = ` + url + `/v3
+www_authenticate_uri = http://keystone.example.com:5000/v3
+username = glance
+password = pa$$word
+`
+}
+
+func TestKeystone(t *testing.T) {
+	s := newSite(t)
+	keystone := fakeKeystone(t, false)
+	d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", tokenOptions(keystone.URL))}})
+	d.want(200, "OK", "GET", "/healthcheck", "")
+	d.want(300, `"versions"`, "GET", "/", "")
+	for _, token := range []string{"", "nobody"} {
+		a := d.want(401, "", "GET", "/v2/images", "", "X-Auth-Token", token)
+		if got, want := a.header.Get("WWW-Authenticate"), `Keystone uri="http://keystone.example.com:5000/v3"`; got != want {
+			t.Errorf("with token %q WWW-Authenticate = %s; want %s", token, got, want)
+		}
+	}
+	d.want(401, "", "GET", "/v2/images", "", "X-Identity-Status", "Confirmed", "X-Roles", "admin", "X-Project-Id", "p")
+	d.create(imageA, "data", "X-Auth-Token", "alice")
+	d.want(200, `"owner": "p-alice"`, "GET", "/v2/images/"+imageA, "", "X-Auth-Token", "alice")
+	d.want(403, "", "PATCH", "/v2/images/"+imageA, `[{"op": "replace", "path": "/visibility", "value": "public"}]`,
+		"Content-Type", "application/openstack-images-v2.1-json-patch", "X-Auth-Token", "alice")
+	d.want(200, `"visibility": "public"`, "PATCH", "/v2/images/"+imageA, `[{"op": "replace", "path": "/visibility", "value": "public"}]`,
+		"Content-Type", "application/openstack-images-v2.1-json-patch", "X-Auth-Token", "admin")
+	log := d.log.String()
+	if !strings.Contains(log, " u-alice p-alice - - -] 127.0.0.1 - - [") {
+		t.Error("the access log does not name user and project")
+	}
+	for _, secret := range []string{"pa$word", "service-token"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
+	registry := start(t, service.RunRegistry, service.Options{Files: []string{s.conf("registry", tokenOptions(keystone.URL))}})
+	registry.want(401, "", "GET", "/images", "")
+	registry.want(200, imageA, "GET", "/images", "", "X-Auth-Token", "alice")
+}
+
+func TestAnonymousAccess(t *testing.T) {
+	s := newSite(t)
+	keystone := fakeKeystone(t, false)
+	d := start(t, service.RunAPI, service.Options{Files: []string{
+		s.conf("api", "[DEFAULT]\nallow_anonymous_access = True\n"+tokenOptions(keystone.URL))}})
+	d.want(200, `"images"`, "GET", "/v2/images", "")
+	d.want(403, "", "POST", "/v2/images", `{"name": "x"}`)
+	d.want(201, "", "POST", "/v2/images", `{"name": "x"}`, "X-Auth-Token", "alice")
+}
+
+// TestKeystoneTrust has a Keystone with a certificate that the machine does
+// not trust.
+func TestKeystoneTrust(t *testing.T) {
+	s := newSite(t)
+	keystone := fakeKeystone(t, true)
+	for options, want := range map[string]int{"": 503, "insecure = True\n": 200} {
+		d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", tokenOptions(keystone.URL)+options)}})
+		d.want(want, "", "GET", "/v2/images", "", "X-Auth-Token", "alice")
+	}
+}
