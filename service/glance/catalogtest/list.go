@@ -252,7 +252,7 @@ func listDeleted(t *testing.T, c glance.Catalog) {
 
 // listBelongings checks that each image of a long list comes with its own.
 func listBelongings(t *testing.T, c glance.Catalog) {
-	const n = 1100
+	const n = 520
 	var want []*glance.Image
 	for i := range n {
 		im := full(i)

@@ -24,17 +24,20 @@ type dialect struct {
 	// exactly compares a text column with a parameter byte by byte. MySQL's
 	// collation takes "A" and "a" for the same.
 	exactly string
+	// hidden writes a column so that no index on it is used.
+	hidden string
 	// narrow says that text has no character beyond the first 65,536.
 	narrow bool
 	schema string
 }
 
 var (
-	sqlite  = dialect{name: "sqlite", exactly: "%[1]s = ?", schema: sqliteSchema}
+	sqlite  = dialect{name: "sqlite", exactly: "%[1]s = ?", hidden: "+%s", schema: sqliteSchema}
 	mariadb = dialect{
 		name:      "mysql",
 		forUpdate: " FOR UPDATE",
 		exactly:   "CAST(%[1]s AS BINARY) = CAST(? AS BINARY)",
+		hidden:    "COALESCE(%s)",
 		narrow:    true,
 		schema:    mysqlSchema,
 	}
@@ -42,6 +45,11 @@ var (
 
 // same returns the condition that column is, to the byte, the next parameter.
 func (d dialect) same(column string) string { return fmt.Sprintf(d.exactly, column) }
+
+// hide returns a column in a form that keeps the planner off its indexes: for
+// columns where nearly every row has the same value, which the planner of
+// SQLite does not know and that of MariaDB does not mind.
+func (d dialect) hide(column string) string { return fmt.Sprintf(d.hidden, column) }
 
 // sqlTime is how SQLAlchemy writes a time into SQLite. It compares as text.
 const sqlTime = "2006-01-02 15:04:05.000000"

@@ -53,7 +53,7 @@ func (d dialect) fillChunk(ctx context.Context, tx *sql.Tx, images []*glance.Ima
 		byID[im.ID] = im
 		live = live && im.DeletedAt == nil
 	}
-	list, err := belongings(ctx, tx, images, live)
+	list, err := d.belongings(ctx, tx, images, live)
 	if err != nil {
 		return err
 	}
@@ -71,12 +71,10 @@ func (d dialect) fillChunk(ctx context.Context, tx *sql.Tx, images []*glance.Ima
 	return nil
 }
 
-func belongings(ctx context.Context, tx *sql.Tx, images []*glance.Image, live bool) ([]belonging, error) {
+func (d dialect) belongings(ctx context.Context, tx *sql.Tx, images []*glance.Image, live bool) ([]belonging, error) {
 	where := ` WHERE image_id IN (?` + strings.Repeat(`, ?`, len(images)-1) + `)`
 	if live {
-		// The plus keeps the planner off the index on deleted, which nearly
-		// every row matches.
-		where += ` AND +deleted = 0`
+		where += ` AND ` + d.hide("deleted") + ` = 0`
 	}
 	query := `SELECT 0, id, image_id, name, value, '', deleted, deleted_at FROM image_properties` + where +
 		` UNION ALL SELECT 1, id, image_id, value, '', '', deleted, deleted_at FROM image_tags` + where +

@@ -1,6 +1,7 @@
 package sqlcatalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -26,19 +27,20 @@ type attribute struct {
 	column   string
 	kind     int
 	nullable bool
+	indexed  bool                       // and sortable
 	value    func(im *glance.Image) any // nil for null; only for what can be sorted by
 }
 
 // attributes are the columns by their names in the API.
 var attributes = map[string]attribute{
-	"id":               {column: "i.id", value: func(im *glance.Image) any { return string(im.ID) }},
+	"id":               {column: "i.id", indexed: true, value: func(im *glance.Image) any { return string(im.ID) }},
 	"name":             {column: "i.name", nullable: true, value: func(im *glance.Image) any { return orNull(im.Name) }},
 	"status":           {column: "i.status", value: func(im *glance.Image) any { return string(im.Status) }},
 	"container_format": {column: "i.container_format", nullable: true, value: func(im *glance.Image) any { return orNull(im.ContainerFormat) }},
 	"disk_format":      {column: "i.disk_format", nullable: true, value: func(im *glance.Image) any { return orNull(im.DiskFormat) }},
 	"size":             {column: "i.size", kind: number, nullable: true, value: func(im *glance.Image) any { return orNull(im.Size) }},
-	"created_at":       {column: "i.created_at", kind: instant, value: func(im *glance.Image) any { return im.CreatedAt }},
-	"updated_at":       {column: "i.updated_at", kind: instant, value: func(im *glance.Image) any { return im.UpdatedAt }},
+	"created_at":       {column: "i.created_at", kind: instant, indexed: true, value: func(im *glance.Image) any { return im.CreatedAt }},
+	"updated_at":       {column: "i.updated_at", kind: instant, indexed: true, value: func(im *glance.Image) any { return im.UpdatedAt }},
 	"deleted_at":       {column: "i.deleted_at", kind: instant},
 	"virtual_size":     {column: "i.virtual_size", kind: number},
 	"min_ram":          {column: "i.min_ram", kind: number},
@@ -63,8 +65,20 @@ func orNull[T any](p *T) any {
 // A condition is SQL with its parameters.
 type condition struct {
 	dialect dialect
+	// ordered says that the planner shall read in the order of the result and
+	// look at owners and visibilities row by row.
+	ordered bool
 	sql     strings.Builder
 	args    []any
+}
+
+// column returns a column that the planner may use an index on unless the
+// order decides.
+func (c *condition) column(name string) string {
+	if c.ordered {
+		return c.dialect.hide(name)
+	}
+	return name
 }
 
 // and adds a condition. The text is the package's own; what comes from outside
@@ -88,22 +102,13 @@ func (c *Catalog) List(ctx context.Context, q glance.Query) ([]*glance.Image, er
 	}
 	var list []*glance.Image
 	err = c.read(ctx, func(tx *sql.Tx) error {
-		where := &condition{dialect: c.target.dialect}
-		if err := where.query(q); err != nil {
-			return err
-		}
+		var marker *glance.Image
 		if q.Marker != "" {
-			marker, err := c.marker(ctx, tx, q)
-			if err != nil {
+			if marker, err = c.marker(ctx, tx, q); err != nil {
 				return err
 			}
-			where.after(order, marker)
 		}
-		statement := `SELECT ` + imageColumns + ` FROM images i WHERE ` + where.sql.String() + ` ORDER BY ` + orderSQL(order)
-		if q.Limit > 0 {
-			statement += ` LIMIT ` + strconv.Itoa(q.Limit)
-		}
-		if list, err = images(ctx, tx, statement, where.args...); err != nil {
+		if list, err = c.page(ctx, tx, q, order, marker); err != nil {
 			return err
 		}
 		return c.target.dialect.fill(ctx, tx, list)
@@ -112,6 +117,90 @@ func (c *Catalog) List(ctx context.Context, q glance.Query) ([]*glance.Image, er
 		return nil, fmt.Errorf("list images: %w", err)
 	}
 	return list, nil
+}
+
+// window is how many images a page is looked for among before the planner
+// decides alone.
+const window = 2000
+
+// page returns the images of one page.
+//
+// What a caller sees is a union that no index has in order. Either all of it is
+// sorted, which takes long if it is much, or the images are read in order until
+// enough are found, which takes long if they are few. So the second is tried
+// for a while, and most pages are full then; if not, there is not much to sort.
+func (c *Catalog) page(ctx context.Context, tx *sql.Tx, q glance.Query, order []sortKey, marker *glance.Image) ([]*glance.Image, error) {
+	p := pageQuery{q: q, order: order, marker: marker}
+	if q.Limit < 0 || !order[0].indexed {
+		return c.selectPage(ctx, tx, p)
+	}
+	end, err := c.windowEnd(ctx, tx, order[0], marker)
+	if err != nil {
+		return nil, err
+	}
+	p.ordered, p.end = true, end
+	list, err := c.selectPage(ctx, tx, p)
+	if err != nil || end == nil || len(list) == q.Limit {
+		return list, err
+	}
+	p.ordered, p.end = false, nil
+	return c.selectPage(ctx, tx, p)
+}
+
+// windowEnd returns the first key of the last image of the window after
+// marker; nil if there are not that many.
+func (c *Catalog) windowEnd(ctx context.Context, tx *sql.Tx, first sortKey, marker *glance.Image) (any, error) {
+	where := &condition{dialect: c.target.dialect}
+	where.and("1 = 1")
+	if marker != nil {
+		where.from(first, marker)
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT `+first.column+` FROM images i WHERE `+where.sql.String()+
+		` ORDER BY `+orderSQL([]sortKey{first})+` LIMIT 1 OFFSET `+strconv.Itoa(window), where.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return nil, rows.Err()
+	}
+	if first.kind == instant {
+		var end stamp
+		err := rows.Scan(&end)
+		return c.target.dialect.time(end.Time), err
+	}
+	var end string
+	err = rows.Scan(&end)
+	return end, err
+}
+
+// A pageQuery is what one page consists of.
+type pageQuery struct {
+	q       glance.Query
+	order   []sortKey
+	marker  *glance.Image // after which it starts; nil for the first page
+	ordered bool          // read in order instead of sorting
+	end     any           // of the first key, how far to read; nil for no end
+}
+
+// selectPage returns the images of one page.
+func (c *Catalog) selectPage(ctx context.Context, tx *sql.Tx, p pageQuery) ([]*glance.Image, error) {
+	where := &condition{dialect: c.target.dialect, ordered: p.ordered}
+	if err := where.query(p.q); err != nil {
+		return nil, err
+	}
+	if p.marker != nil {
+		where.from(p.order[0], p.marker)
+		where.after(p.order, p.marker)
+	}
+	if p.end != nil {
+		where.and(p.order[0].column+map[bool]string{true: " >= ?", false: " <= ?"}[p.order[0].descending], p.end)
+	}
+	statement := `SELECT ` + imageColumns + ` FROM images i WHERE ` + where.sql.String() + ` ORDER BY ` + orderSQL(p.order)
+	if p.q.Limit > 0 {
+		statement += ` LIMIT ` + strconv.Itoa(p.q.Limit)
+	}
+	return images(ctx, tx, statement, where.args...)
 }
 
 // images returns the rows that a statement selects.
@@ -153,9 +242,8 @@ func (c *Catalog) marker(ctx context.Context, tx *sql.Tx, q glance.Query) (*glan
 
 // query adds all that q asks for but its marker.
 func (c *condition) query(q glance.Query) error {
-	// The plus keeps the planner off indexes that nearly every row matches.
 	if !q.Deleted {
-		c.and("+i.deleted = ?", false)
+		c.and(c.dialect.hide("i.deleted")+" = ?", false)
 	}
 	if len(q.Statuses) == 0 {
 		c.and("i.status <> ?", glance.Killed)
@@ -163,7 +251,7 @@ func (c *condition) query(q glance.Query) error {
 		c.in("i.status", anys(q.Statuses))
 	}
 	if q.Hidden != nil {
-		c.and("+i.os_hidden = ?", *q.Hidden)
+		c.and(c.dialect.hide("i.os_hidden")+" = ?", *q.Hidden)
 	}
 	c.visibleTo(q)
 	for _, f := range q.Filters {
@@ -171,11 +259,14 @@ func (c *condition) query(q glance.Query) error {
 			return err
 		}
 	}
+	// Counting keeps MariaDB from collecting all images with the property, or
+	// shared with the project, of which there may be many, before it begins.
 	for name, value := range q.Properties {
-		c.and(`EXISTS (SELECT 1 FROM image_properties p WHERE p.image_id = i.id AND p.name = ? AND p.value = ? AND +p.deleted = i.deleted)`, name, value)
+		c.and(`(SELECT COUNT(*) FROM image_properties p WHERE p.image_id = i.id AND p.name = ? AND p.value = ? AND `+
+			c.dialect.hide("p.deleted")+` = i.deleted) > 0`, name, value)
 	}
 	for _, tag := range q.Tags {
-		c.and(`EXISTS (SELECT 1 FROM image_tags t WHERE t.image_id = i.id AND t.value = ? AND +t.deleted = i.deleted)`, tag)
+		c.and(`(SELECT COUNT(*) FROM image_tags t WHERE t.image_id = i.id AND t.value = ? AND t.deleted = i.deleted) > 0`, tag)
 	}
 	return nil
 }
@@ -183,48 +274,48 @@ func (c *condition) query(q glance.Query) error {
 // visibleTo adds what the caller of q may see in a list, of the visibility
 // that q asks for.
 func (c *condition) visibleTo(q glance.Query) {
+	owner, visibility := c.column("i.owner"), c.column("i.visibility")
 	if q.Visibility != "" {
-		c.and("i.visibility = ?", q.Visibility)
+		c.and(visibility+" = ?", q.Visibility)
 	}
-	own := []string{"i.owner IS NULL"}
+	either := []string{owner + " IS NULL"}
 	var args []any
 	if q.ProjectID != "" {
-		own = append(own, "i.owner = ?")
+		either = append(either, owner+" = ?")
 		args = append(args, q.ProjectID)
 	}
 	switch {
 	case q.Admin && (q.Visibility != "" || q.AllVisible):
 	case q.Admin:
-		c.and("i.visibility <> ? OR "+strings.Join(own, " OR "), append([]any{glance.Community}, args...)...)
+		either = append(either, visibility+" <> ?")
+		c.and(strings.Join(either, " OR "), append(args, glance.Community)...)
 	case q.Visibility == glance.Public, q.Visibility == glance.Community:
 	default:
-		own = append(own, "i.visibility = ?")
+		either = append(either, visibility+" = ?")
 		args = append(args, glance.Public)
 		if q.AllVisible {
-			own = append(own, "i.visibility = ?")
+			either = append(either, visibility+" = ?")
 			args = append(args, glance.Community)
 		}
 		if q.ProjectID != "" {
-			shared, more := sharedWith(q)
-			own = append(own, shared)
+			shared, more := c.sharedWith(q)
+			either = append(either, shared)
 			args = append(args, more...)
 		}
-		c.and(strings.Join(own, " OR "), args...)
+		c.and(strings.Join(either, " OR "), args...)
 	}
 }
 
 // sharedWith is the condition that an image is shared with the caller of q.
-func sharedWith(q glance.Query) (string, []any) {
-	s := `i.visibility = ? AND EXISTS (SELECT 1 FROM image_members m WHERE m.image_id = i.id AND m.member = ? AND +m.deleted = ?`
+func (c *condition) sharedWith(q glance.Query) (string, []any) {
+	s := c.column("i.visibility") + ` = ? AND (SELECT COUNT(*) FROM image_members m WHERE m.image_id = i.id AND m.member = ? AND ` +
+		c.dialect.hide("m.deleted") + ` = ?`
 	args := []any{glance.Shared, q.ProjectID, false}
-	if q.AnyMember {
-		return s + ")", args
+	if !q.AnyMember {
+		s += " AND m.status = ?"
+		args = append(args, cmp.Or(q.MemberStatus, glance.Accepted))
 	}
-	status := q.MemberStatus
-	if status == "" {
-		status = glance.Accepted
-	}
-	return s + " AND m.status = ?)", append(args, status)
+	return s + ") > 0", args
 }
 
 // filter adds one comparison; ErrInvalid if there is none such.
@@ -330,12 +421,9 @@ func orderSQL(order []sortKey) string {
 	return strings.Join(terms, ", ")
 }
 
-// after adds that an image comes after marker in an order.
-func (c *condition) after(order []sortKey, marker *glance.Image) {
-	s, args := c.tail(order, marker)
-	// The bound on the first key follows from the rest, but only in this form
-	// can an index on it be entered in the middle.
-	first := order[0]
+// from adds the bound on the first key that follows from after. Only in this
+// form can an index on the key be entered in the middle.
+func (c *condition) from(first sortKey, marker *glance.Image) {
 	v := c.param(first.value(marker))
 	switch {
 	case v == nil:
@@ -344,6 +432,11 @@ func (c *condition) after(order []sortKey, marker *glance.Image) {
 	case !first.nullable:
 		c.and(first.column+" <= ?", v)
 	}
+}
+
+// after adds that an image comes after marker in an order.
+func (c *condition) after(order []sortKey, marker *glance.Image) {
+	s, args := c.tail(order, marker)
 	c.and(s, args...)
 }
 

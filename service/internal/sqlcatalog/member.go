@@ -23,7 +23,7 @@ func (c *Catalog) Members(ctx context.Context, id glance.ID) (list []glance.Memb
 
 func members(ctx context.Context, tx *sql.Tx, id glance.ID) ([]glance.Member, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT image_id, member, can_share, status, created_at, updated_at FROM image_members
-		WHERE image_id = ? AND +deleted = ? ORDER BY id`, id, false)
+		WHERE image_id = ? AND deleted = ? ORDER BY id`, id, false)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (c *Catalog) SetMember(ctx context.Context, m *glance.Member) error {
 	now := c.time()
 	err := c.write(ctx, func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE image_members SET status = ?, can_share = ?, updated_at = ?
-			WHERE image_id = ? AND member = ? AND +deleted = ?`,
+			WHERE image_id = ? AND member = ? AND deleted = ?`,
 			m.Status, m.CanShare, c.target.dialect.time(now), m.ImageID, m.ProjectID, false))
 		if err == nil && n == 0 {
 			err = glance.ErrNotFound
@@ -118,7 +118,7 @@ func (c *Catalog) RemoveMember(ctx context.Context, id glance.ID, projectID stri
 			return err
 		}
 		n, err := affected(tx.ExecContext(ctx, `UPDATE image_members SET deleted = ?, deleted_at = ?, updated_at = ?
-			WHERE image_id = ? AND member = ? AND +deleted = ?`, true, d.time(now), d.time(now), id, projectID, false))
+			WHERE image_id = ? AND member = ? AND deleted = ?`, true, d.time(now), d.time(now), id, projectID, false))
 		if err == nil && n == 0 {
 			err = glance.ErrNotFound
 		}

@@ -169,7 +169,7 @@ func locationStatus(image, location glance.Status) glance.Status {
 // only when asked for.
 func (w writer) locations(ctx context.Context, deleted bool) ([]locationRow, error) {
 	rows, err := w.tx.QueryContext(ctx, `SELECT id, value, meta_data, status FROM image_locations
-		WHERE image_id = ? AND (+deleted = ? OR ?) ORDER BY id`, w.id, false, deleted)
+		WHERE image_id = ? AND (deleted = ? OR ?) ORDER BY id`, w.id, false, deleted)
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +223,7 @@ func (w writer) endAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = w.tx.ExecContext(ctx, `UPDATE `+table+` SET deleted = ?, deleted_at = ?, updated_at = ? WHERE image_id = ? AND +deleted = ?`,
+		_, err = w.tx.ExecContext(ctx, `UPDATE `+table+` SET deleted = ?, deleted_at = ?, updated_at = ? WHERE image_id = ? AND deleted = ?`,
 			true, now, now, w.id, false)
 		if err != nil {
 			return err
