@@ -87,27 +87,21 @@ func (s site) checkDirs() error {
 	return nil
 }
 
-// directories returns the resources for everything that files are put into or
-// the service writes to. Directories above them that are missing are made on
-// the way; those that are there stay as they are.
-func (s site) directories(files []file) []provision.Resource {
+// directories returns the resources for what the service writes to and for
+// its own directories of programs and configuration. Directories above them
+// that are missing are made on the way; those that are there stay as they
+// are, and so does a directory that one configuration file was put into.
+func (s site) directories() []provision.Resource {
 	rs := []provision.Resource{
 		machine.Dir{Path: path.Dir(s.path(s.m.Binary)), Owner: s.root(), Group: s.root(), Mode: 0o755},
 	}
-	var seen []string
-	for _, d := range s.dirs() {
-		seen = append(seen, s.path(d.path))
+	dirs := s.dirs()
+	if !slices.ContainsFunc(dirs, func(d dir) bool { return d.path == s.m.ConfigDirectory }) {
+		rs = append(rs, machine.Dir{
+			Path: s.path(s.m.ConfigDirectory), Owner: s.root(), Group: s.group(), Mode: 0o750,
+		})
 	}
-	for _, f := range files {
-		// Of all files, only configuration has a directory of its own.
-		name := path.Dir(f.Path)
-		if f.Group != s.group() || s.isTheirs(name) || slices.Contains(seen, name) {
-			continue
-		}
-		seen = append(seen, name)
-		rs = append(rs, machine.Dir{Path: name, Owner: s.root(), Group: s.group(), Mode: 0o750})
-	}
-	for _, d := range s.dirs() {
+	for _, d := range dirs {
 		rs = append(rs, machine.Dir{
 			Path: s.path(d.path), Owner: s.user(), Group: s.group(), Mode: d.mode, Data: d.data, Scratch: d.scrap,
 		})

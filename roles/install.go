@@ -41,7 +41,7 @@ func (s site) install() ([]provision.Resource, error) {
 			machine.User{Name: s.g.User, Group: s.g.Group, Home: s.path(s.g.WorkingDirectory), Shell: "/usr/sbin/nologin"},
 		)
 	}
-	rs = append(rs, s.directories(files)...)
+	rs = append(rs, s.directories()...)
 	rs = append(rs, s.binary())
 	for _, name := range s.m.Programs {
 		rs = append(rs, machine.Link{

@@ -6,11 +6,10 @@ import (
 	"net/url"
 	"strconv"
 
+	"glancectl/proposals"
 	"glancectl/provision"
 	"glancectl/provision/dbserver"
 	"glancectl/provision/identity"
-
-	"glancectl/proposals"
 )
 
 // What the service is called in a Keystone's catalog.

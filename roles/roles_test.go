@@ -356,12 +356,12 @@ func TestDirectoriesOfTheMachine(t *testing.T) {
 			}
 		})
 	}
-	// A configuration file may stand in /etc; /etc stays as it is.
+	// A configuration file may stand in a directory of others.
 	p := production()
-	p.Glance.API.ConfigFile = "/etc/glance-api.conf"
+	p.Glance.API.ConfigFile, p.Glance.API.PasteFile = "/etc/glance-api.conf", "/etc/default/glance-api-paste.ini"
 	for _, d := range resources[machine.Dir](t, p) {
-		if d.Path == "/etc" {
-			t.Errorf("a configuration file in /etc makes %+v", d)
+		if d.Path == "/etc" || d.Path == "/etc/default" {
+			t.Errorf("a configuration file in %s makes it %s", d.Path, provision.Attrs(d.Mode, d.Owner, d.Group))
 		}
 	}
 }
