@@ -29,6 +29,9 @@ type plain struct {
 	Body     hcl.Body  `hcl:",remain"`
 }
 
+// plain returns b without its label.
+func (b *labelled) plain() *plain { return &plain{DefRange: b.DefRange, Body: b.Body} }
+
 type variableBlock struct {
 	Type        *hcl.Attribute `hcl:"type,optional"`
 	Default     *hcl.Attribute `hcl:"default,optional"`

@@ -23,21 +23,17 @@ type decoder struct {
 	origins map[*hcl.Attribute]hcl.Expression // as written, before evaluation
 }
 
-// block decodes body into the struct that into points to, and evaluates its
+// block decodes b into the struct that into points to, and evaluates its
 // attributes: afterwards each is nil (left out, no default) or a constant of
 // the type that the language table gives it, which may be marked sensitive,
 // or be unknown when a mistake in it has been reported.
-func (d *decoder) block(path string, body hcl.Body, def hcl.Range, into any) {
-	d.decode(path, body, def, into, true)
-}
+func (d *decoder) block(path string, b *plain, into any) { d.decode(path, b, into, true) }
 
 // given is block without defaults: what is left out is nil.
-func (d *decoder) given(path string, body hcl.Body, into any) {
-	d.decode(path, body, hcl.Range{}, into, false)
-}
+func (d *decoder) given(path string, b *plain, into any) { d.decode(path, b, into, false) }
 
-func (d *decoder) decode(path string, body hcl.Body, def hcl.Range, into any, defaults bool) {
-	for _, diag := range gohcl.DecodeBody(body, nil, into) {
+func (d *decoder) decode(path string, b *plain, into any, defaults bool) {
+	for _, diag := range gohcl.DecodeBody(b.Body, nil, into) {
 		d.blockDiag(path, diag)
 	}
 	s := spec(path)
@@ -52,7 +48,7 @@ func (d *decoder) decode(path string, body hcl.Body, def hcl.Range, into any, de
 		if !defaults {
 			a.Default, a.Required = "", false
 		}
-		*field = d.attribute(s, &a, *field, def)
+		*field = d.attribute(s, &a, *field, b.DefRange)
 	}
 }
 
@@ -188,7 +184,8 @@ func (d *decoder) eval(expr hcl.Expression) cty.Value {
 func (d *decoder) hideValue(v cty.Value, public string) {
 	plain, _ := v.UnmarkDeep()
 	_ = cty.Walk(plain, func(_ cty.Path, v cty.Value) (bool, error) {
-		if v.IsKnown() && !v.IsNull() && v.Type().IsPrimitiveType() {
+		// A boolean is no secret: to mask "true" everywhere would tell it.
+		if v.IsKnown() && !v.IsNull() && (v.Type() == cty.String || v.Type() == cty.Number) {
 			if s, err := convert.Convert(v, cty.String); err == nil && fmt.Sprintf("%q", s.AsString()) != public {
 				d.hide(s.AsString())
 			}
@@ -269,7 +266,7 @@ func usesSensitive(diag *hcl.Diagnostic) bool {
 	return false
 }
 
-func (d *decoder) hclDiag(diag *hcl.Diagnostic, summary, detail string) {
+func (r *reporter) hclDiag(diag *hcl.Diagnostic, summary, detail string) {
 	var rng hcl.Range
 	if diag.Subject != nil {
 		rng = *diag.Subject
@@ -278,7 +275,7 @@ func (d *decoder) hclDiag(diag *hcl.Diagnostic, summary, detail string) {
 	if diag.Severity == hcl.DiagWarning {
 		severity = SeverityWarning
 	}
-	d.report(severity, rng, summary, detail)
+	r.report(severity, rng, summary, detail)
 }
 
 // blockDiag reports what hcl found wrong with the names of the block at path.

@@ -2,7 +2,9 @@ package proposals
 
 import (
 	"errors"
+	"iter"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -43,55 +45,82 @@ func (n *nodeReader) inventory(file string, a *hcl.Attribute) {
 		return
 	}
 	n.add(file, text)
-	lines := tomlLines(text)
+	r := inventoryReader{nodeReader: n, file: file, lines: tomlLines(text)}
 	var inv inventoryFile
-	meta, err := toml.Decode(string(text), &inv)
+	r.meta, err = toml.Decode(string(text), &inv)
 	if err != nil {
 		n.tomlError(file, err)
 		return
 	}
-	for _, key := range meta.Undecoded() {
-		n.errorf(lines.place(file, key), adviseTOML(key), "unknown key %q in the inventory", key.String())
+	for _, key := range r.meta.Undecoded() {
+		n.errorf(r.place(key), adviseTOML(key), "unknown key %q in the inventory", key.String())
 	}
 	seen := map[string]bool{}
-	for _, key := range meta.Keys() { // in the order of the file
+	for _, key := range r.meta.Keys() { // in the order of the file
 		if len(key) < 2 || key[0] != "nodes" || seen[key[1]] {
 			continue
 		}
 		seen[key[1]] = true
-		n.inventoryNode(file, lines, meta, key[1], inv.Nodes[key[1]])
+		r.entry(key[1], inv.Nodes[key[1]])
 	}
 }
 
-func (n *nodeReader) inventoryNode(file string, lines tomlPlaces, meta toml.MetaData, name string, node inventoryNode) {
-	place := lines.place(file, toml.Key{"nodes", name})
+// An inventoryReader adds the nodes of one inventory.
+type inventoryReader struct {
+	*nodeReader
+	file  string
+	lines tomlPlaces
+	meta  toml.MetaData
+}
+
+func (r *inventoryReader) entry(name string, node inventoryNode) {
+	key := toml.Key{"nodes", name}
 	if !ident.MatchString(name) {
-		n.errorf(place, "Use letters, digits and . _ -, at most 63, a letter or digit first.", "bad name of a node: %q", name)
+		r.errorf(r.place(key), "Use letters, digits and . _ -, at most 63, a letter or digit first.", "bad name of a node: %q", name)
 	}
-	read := func(path string, from, into any, defaults bool, prefix ...string) {
-		s := spec(path)
-		v, out := reflect.ValueOf(from), reflect.ValueOf(into).Elem()
+	raw, over := new(nodeBlock), new(sshBlock)
+	for field, value := range tomlFields(node) {
+		r.set(raw, field, r.attribute(spec("node"), spec("node").attr(field), r.written(key, field, value), r.place(key)))
+	}
+	for field, value := range tomlFields(node.SSH) {
+		if attr := r.written(append(key, "ssh"), field, value); attr != nil {
+			r.set(over, field, r.attribute(spec("ssh"), spec("ssh").attr(field), attr, r.place(key)))
+		}
+	}
+	r.node(name, r.place(key), raw, over)
+}
+
+// written returns a value of the inventory as an attribute, or nil if it is
+// not there.
+func (r *inventoryReader) written(table toml.Key, field string, value any) *hcl.Attribute {
+	key := append(slices.Clone(table), field)
+	if !r.meta.IsDefined(key...) {
+		return nil
+	}
+	at := r.place(key)
+	return &hcl.Attribute{Name: field, Range: at, NameRange: at, Expr: hcl.StaticExpr(tomlValue(value), at)}
+}
+
+// set puts attr into the field of block that has the tag name.
+func (r *inventoryReader) set(block any, name string, attr *hcl.Attribute) {
+	v := reflect.ValueOf(block).Elem()
+	for i := range v.NumField() {
+		if tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("hcl"), ","); tag == name {
+			v.Field(i).Set(reflect.ValueOf(attr))
+		}
+	}
+}
+
+// tomlFields yields the plain values of a struct by their names in TOML.
+func tomlFields(from any) iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		v := reflect.ValueOf(from)
 		for i := range v.NumField() {
-			key := v.Type().Field(i).Tag.Get("toml")
-			if key == "ssh" {
-				continue
-			}
-			whole := append(append(toml.Key{"nodes", name}, prefix...), key)
-			var attr *hcl.Attribute
-			if meta.IsDefined(whole...) {
-				at := lines.place(file, whole)
-				attr = &hcl.Attribute{Name: key, Range: at, NameRange: at, Expr: hcl.StaticExpr(tomlValue(v.Field(i).Interface()), at)}
-			}
-			if attr != nil || defaults {
-				out.FieldByName(v.Type().Field(i).Name).Set(reflect.ValueOf(n.attribute(s, s.attr(key), attr, place)))
+			if v.Field(i).Kind() == reflect.Interface && !yield(v.Type().Field(i).Tag.Get("toml"), v.Field(i).Interface()) {
+				return
 			}
 		}
 	}
-	var raw nodeBlock
-	var over sshBlock
-	read("node", node, &raw, true)
-	read("ssh", node.SSH, &over, false, "ssh")
-	n.node(name, place, &raw, &over)
 }
 
 // tomlValue returns a value of TOML for the checks of HCL's types. What is
@@ -153,9 +182,10 @@ func tomlLines(text []byte) tomlPlaces {
 		if inner, ok := strings.CutPrefix(code, "["); ok {
 			inner, _, _ = strings.Cut(inner, "]")
 			table = tomlName(inner)
-			places.set(table, number+1, indent, offset, code)
+			places.set(table, hcl.Pos{Line: number + 1, Column: indent - offset + 1, Byte: indent}, len(code))
 		} else if key, _, ok := strings.Cut(code, "="); ok && !strings.HasPrefix(code, "#") {
-			places.set(strings.TrimPrefix(table+"."+tomlName(key), "."), number+1, indent, offset, strings.TrimSpace(key))
+			name := strings.TrimPrefix(table+"."+tomlName(key), ".")
+			places.set(name, hcl.Pos{Line: number + 1, Column: indent - offset + 1, Byte: indent}, len(strings.TrimSpace(key)))
 		}
 		offset += len(line)
 	}
@@ -167,23 +197,20 @@ func tomlName(s string) string {
 	return strings.NewReplacer(" ", "", "\t", "", `"`, "", "'", "").Replace(s)
 }
 
-func (p tomlPlaces) set(key string, line, at, lineStart int, text string) {
+func (p tomlPlaces) set(key string, at hcl.Pos, length int) {
 	if _, ok := p[key]; ok {
 		return
 	}
-	p[key] = hcl.Range{
-		Start: hcl.Pos{Line: line, Column: at - lineStart + 1, Byte: at},
-		End:   hcl.Pos{Line: line, Column: at - lineStart + 1 + len(text), Byte: at + len(text)},
-	}
+	p[key] = hcl.Range{Start: at, End: hcl.Pos{Line: at.Line, Column: at.Column + length, Byte: at.Byte + length}}
 }
 
 // place returns where key stands, or the table that it is in.
-func (p tomlPlaces) place(file string, key toml.Key) hcl.Range {
+func (r *inventoryReader) place(key toml.Key) hcl.Range {
 	for n := len(key); n > 0; n-- {
-		if rng, ok := p[strings.Join(key[:n], ".")]; ok {
-			rng.Filename = file
+		if rng, ok := r.lines[strings.Join(key[:n], ".")]; ok {
+			rng.Filename = r.file
 			return rng
 		}
 	}
-	return hcl.Range{Filename: file}
+	return hcl.Range{Filename: r.file}
 }

@@ -169,10 +169,8 @@ var language = []BlockSpec{
 		{Name: "internal_host", Type: "string", Implied: "the address of the first node of the role", Meaning: "Host in the URL of the internal endpoint."},
 		{Name: "admin_host", Type: "string", Implied: "the address of the first node of the role", Meaning: "Host in the URL of the admin endpoint."},
 	}},
-	daemon("api", "9292", "true", "The Images API, the endpoint that clients use.",
-		"True, as documented: the barclamp's code of that time said false, which kept every user out, and changed to true half a year later."),
-	daemon("registry", "9191", "false", "The registry.",
-		"False: newer documentation calls the registry private. Bind it to all addresses only where another machine needs it."),
+	daemon("api", "9292", "The Images API, the endpoint that clients use.", AttrSpec{Default: "true", Departs: "True, as documented: the barclamp's code of that time said false, which kept every user out, and changed to true half a year later."}),
+	daemon("registry", "9191", "The registry.", AttrSpec{Default: "false", Departs: "False: newer documentation calls the registry private. Bind it to all addresses only where another machine needs it."}),
 	job("scrubber", "1 * * * *", "Removes the data of `pending_delete` images."),
 	job("reaper", "5 * * * *", "Removes invalid and stalled entries of the cache. Its program is glance-cache-reaper."),
 	job("prefetcher", "25 * * * *", "Loads queued images into the cache. Its program is glance-cache-prefetcher."),
@@ -181,11 +179,12 @@ var language = []BlockSpec{
 	{Path: "role.config.section", Syntax: `section "NAME"`, Meaning: "A section of that file. Every attribute is allowed: a list gives the option once for each element, a boolean is written `True` or `False`."},
 }
 
-// daemon describes the block of a daemon.
-func daemon(name, port, bindAll, meaning, bindReason string) BlockSpec {
+// daemon describes the block of a daemon; bind is what its bind_to_all has of
+// its own.
+func daemon(name, port, meaning string, bind AttrSpec) BlockSpec {
 	attrs := []AttrSpec{
 		{Name: "port", Type: "number", Default: port, Meaning: "The port it listens on.", Barclamp: name + ".bind_port"},
-		{Name: "bind_to_all", Type: "bool", Default: bindAll, Meaning: "Listen on every address of the node, not just on the node's own.", Barclamp: name + ".bind_open_address", Departs: bindReason},
+		{Name: "bind_to_all", Type: "bool", Default: bind.Default, Meaning: "Listen on every address of the node, not just on the node's own.", Barclamp: name + ".bind_open_address", Departs: bind.Departs},
 	}
 	attrs = append(attrs, element(name)...)
 	attrs = append(attrs,

@@ -280,3 +280,20 @@ func walk(body *hclwrite.Body, path string, visit func(string, *hclwrite.Body)) 
 		walk(b.Body(), inner, visit)
 	}
 }
+
+// TestInventoryHasEveryAttribute compares the shape of an inventory with the
+// blocks that it stands for.
+func TestInventoryHasEveryAttribute(t *testing.T) {
+	for path, shape := range map[string]any{"node": inventoryNode{}, "ssh": inventorySSH{}} {
+		var want, got []string
+		for _, a := range spec(path).Attrs {
+			want = append(want, a.Name)
+		}
+		for name := range tomlFields(shape) {
+			got = append(got, name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-table +inventory):\n%s", path, diff)
+		}
+	}
+}

@@ -79,18 +79,14 @@ func (r *reporter) varFile(name string, g *given) {
 		return
 	}
 	r.files[name] = source{text: text, hidden: hideLiterals(text, name)}
-	parse := hclparse.NewParser().ParseHCL
-	if strings.HasSuffix(name, ".json") {
-		parse = hclparse.NewParser().ParseJSON
-	}
-	file, diags := parse(text, name)
-	d := decoder{reporter: r}
-	d.evalDiags(diags)
-	if diags.HasErrors() {
+	body := r.parseText(name, text)
+	if body == nil {
 		return
 	}
-	attrs, diags := file.Body.JustAttributes()
-	d.evalDiags(diags)
+	attrs, diags := body.JustAttributes()
+	for _, diag := range diags {
+		r.hclDiag(diag, lowerFirst(diag.Summary), "A file of values holds lines of NAME = VALUE and nothing else.")
+	}
 	for name, attr := range attrs {
 		g.files[name] = attr
 	}
@@ -199,13 +195,22 @@ func (d *decoder) parse(name string) hcl.Body {
 		return nil
 	}
 	d.add(name, text)
+	return d.parseText(name, text)
+}
+
+// parseText parses what is known to the reporter as the file name.
+func (r *reporter) parseText(name string, text []byte) hcl.Body {
+	if rng, deep := tooDeep(text, name); deep {
+		r.errorf(rng, fmt.Sprintf("At most %d levels are allowed.", maxNesting), "the file nests too deeply")
+		return nil
+	}
 	parse := hclparse.NewParser().ParseHCL
 	if strings.HasSuffix(name, ".json") {
 		parse = hclparse.NewParser().ParseJSON
 	}
 	file, diags := parse(text, name)
 	for _, diag := range diags {
-		d.hclDiag(diag, lowerFirst(diag.Summary), diag.Detail)
+		r.hclDiag(diag, lowerFirst(diag.Summary), diag.Detail)
 	}
 	if diags.HasErrors() {
 		return nil

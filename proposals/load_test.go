@@ -264,3 +264,23 @@ proposal "p" {
 		}
 	}
 }
+
+// TestNestingIsLimited gives files that would take the parser down too far.
+func TestNestingIsLimited(t *testing.T) {
+	for _, src := range []string{
+		"x = " + strings.Repeat("(", 1e5), "x = " + strings.Repeat("[", 1e5), "x = " + strings.Repeat("!", 1e5), "x = " + strings.Repeat("b ? b : ", 1e5),
+		"x = " + strings.Repeat("b ? ", 1e5), "x = " + strings.Repeat("\"${", 1e5), strings.Repeat("a {\n", 1e5), "x = " + strings.Repeat("[for a in ", 1e5),
+	} {
+		_, diags := Load([]string{write(t, t.TempDir(), "p.hcl", src)}, Options{Env: environment()})
+		if len(diags) != 1 || diags[0].Summary != "the file nests too deeply" {
+			t.Errorf("%.20q...: reported:\n%.500s", src, text(t, diags))
+		}
+		if _, err := Format([]byte(src), "p.hcl"); err == nil {
+			t.Errorf("%.20q... is formatted", src)
+		}
+	}
+	_, diags := Load([]string{write(t, t.TempDir(), "p.hcl.json", strings.Repeat("[", 1e5))}, Options{Env: environment()})
+	if len(diags) != 1 || diags[0].Summary != "the file nests too deeply" {
+		t.Errorf("JSON: reported:\n%.500s", text(t, diags))
+	}
+}

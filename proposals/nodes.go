@@ -15,7 +15,7 @@ import (
 // nothing was reported.
 func (d *decoder) proposal(b *labelled) *Proposal {
 	var raw proposalBlock
-	d.block("proposal", b.Body, b.DefRange, &raw)
+	d.block("proposal", b.plain(), &raw)
 	d.name("proposal", b)
 	p := &Proposal{Name: b.Label, Description: d.str(raw.Description), File: b.DefRange.Filename}
 
@@ -58,11 +58,11 @@ type nodeReader struct {
 
 func (n *nodeReader) read(b *labelled) {
 	var raw nodeBlock
-	n.block("node", b.Body, b.DefRange, &raw)
+	n.block("node", b.plain(), &raw)
 	n.name("node", b)
 	var over sshBlock
 	if raw.SSH != nil {
-		n.given("ssh", raw.SSH.Body, &over)
+		n.given("ssh", raw.SSH, &over)
 	}
 	n.node(b.Label, b.LabelRange, &raw, &over)
 }
@@ -125,7 +125,7 @@ func (d *decoder) sshDefaults(b *plain, def hcl.Range) *sshBlock {
 	if b == nil {
 		b = &plain{DefRange: def, Body: hcl.EmptyBody()}
 	}
-	d.block("ssh", b.Body, b.DefRange, raw)
+	d.block("ssh", b, raw)
 	d.login(raw, &sshBlock{}) // reports mistakes of a proposal without nodes
 	return raw
 }
@@ -166,7 +166,7 @@ func nodeNames(p *Proposal) []string {
 
 func (d *decoder) mysql(p *Proposal, b *labelled) {
 	var raw mysqlBlock
-	d.block("mysql", b.Body, b.DefRange, &raw)
+	d.block("mysql", b.plain(), &raw)
 	d.name("mysql", b)
 	m := &MySQL{Name: b.Label, Port: d.port(raw.Port), Socket: d.path(raw.Socket), Address: d.host(raw.Address)}
 	if node := d.nodeNamed(p, raw.Node); node != nil {
@@ -175,7 +175,7 @@ func (d *decoder) mysql(p *Proposal, b *labelled) {
 	}
 	if raw.Admin != nil {
 		var admin mysqlAdminBlock
-		d.block("mysql.admin", raw.Admin.Body, raw.Admin.DefRange, &admin)
+		d.block("mysql.admin", raw.Admin, &admin)
 		m.AdminUser, m.AdminPassword = d.filled(admin.User), d.secret(admin.Password)
 	}
 	if slices.ContainsFunc(p.MySQL, func(o *MySQL) bool { return o.Name == m.Name }) {
@@ -187,7 +187,7 @@ func (d *decoder) mysql(p *Proposal, b *labelled) {
 
 func (d *decoder) keystone(p *Proposal, b *labelled) {
 	var raw keystoneBlock
-	d.block("keystone", b.Body, b.DefRange, &raw)
+	d.block("keystone", b.plain(), &raw)
 	d.name("keystone", b)
 	k := &Keystone{Name: b.Label, AuthURL: d.identityURL(raw.AuthURL), Region: d.filled(raw.Region)}
 	if node := d.nodeNamed(p, raw.Node); node != nil {
@@ -229,7 +229,7 @@ func (d *decoder) identityURL(a *hcl.Attribute) string {
 
 func (d *decoder) admin(b *plain, k *Keystone) KeystoneAdmin {
 	var raw keystoneAdminBlock
-	d.block("keystone.admin", b.Body, b.DefRange, &raw)
+	d.block("keystone.admin", b, &raw)
 	a := KeystoneAdmin{
 		Openrc:        d.path(raw.Openrc),
 		CloudsYAML:    d.path(raw.CloudsYAML),

@@ -96,6 +96,18 @@ in one directory can be one proposal: name the directory.
 ` + "`glancectl init`" + ` writes a proposal to start from, ` + "`glancectl validate`" + ` finds all mistakes at once and contacts nobody,
 ` + "`glancectl fmt`" + ` lays a file out.
 
+` + "```hcl" + `
+proposal "small" {
+  node "image-1" { address = "10.77.0.21" }
+
+  role "glance-server" {
+    nodes = ["image-1"]
+  }
+}
+` + "```" + `
+
+This is a whole proposal: everything else has a default.
+
 ## Types
 
 | type | how it is written |
@@ -107,7 +119,8 @@ in one directory can be one proposal: name the directory.
 | path | an absolute path on the node |
 | schedule | the five fields of cron: minute, hour, day of month, month, day of week; lists, ranges, steps and the names of months and days |
 
-` + "`null`" + ` means "left out" everywhere. Any attribute can be given the value of a sensitive variable.
+` + "`null`" + ` means "left out" everywhere. Any attribute can be given the value of a sensitive variable, and no message
+shows it then; in a plan only passwords, keys and the options of ` + "`config`" + ` stay hidden.
 
 A variable gets its value from the first of these that has one: ` + "`-var NAME=VALUE`, `-var-file FILE`" + ` (the last file first), the
 environment variable ` + "`GLANCECTL_VAR_NAME`" + `, its default.

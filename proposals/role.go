@@ -40,7 +40,7 @@ func (d *decoder) role(p *Proposal, b *labelled, index int) {
 		return
 	}
 	var raw roleBlock
-	d.block("role", b.Body, b.DefRange, &raw)
+	d.block("role", b.plain(), &raw)
 	r := roleReader{decoder: d, p: p, def: b.DefRange, files: map[string]use{
 		"/etc/glance/glance-cache.conf":  {what: "the file of the cache"},
 		"/etc/glance/glance-manage.conf": {what: "the file of glance-manage"},
@@ -71,12 +71,12 @@ func (d *decoder) role(p *Proposal, b *labelled, index int) {
 	r.config(raw.Config)
 }
 
-// optional returns the body and place of a block that may have been left out.
-func (r *roleReader) optional(b *plain) (hcl.Body, hcl.Range) {
+// orEmpty returns b, or an empty block if it was left out.
+func (r *roleReader) orEmpty(b *plain) *plain {
 	if b == nil {
-		return hcl.EmptyBody(), r.def
+		return &plain{DefRange: r.def, Body: hcl.EmptyBody()}
 	}
-	return b.Body, b.DefRange
+	return b
 }
 
 func (r *roleReader) nodes(a *hcl.Attribute) {
@@ -118,8 +118,8 @@ func (r *roleReader) images(a *hcl.Attribute) {
 
 func (r *roleReader) cache(b *plain) {
 	var raw cacheBlock
-	body, def := r.optional(b)
-	r.block("role.cache", body, def, &raw)
+	b = r.orEmpty(b)
+	r.block("role.cache", b, &raw)
 	r.g.Cache = Cache{
 		Enabled:      r.boolean(raw.Enabled),
 		Management:   r.boolean(raw.Management),
@@ -132,7 +132,7 @@ func (r *roleReader) cache(b *plain) {
 	for _, backing := range r.g.Backings {
 		c, i := r.g.Cache.Directory, backing.Directory
 		if c != "" && i != "" && (strings.HasPrefix(c+"/", i+"/") || strings.HasPrefix(i+"/", c+"/")) {
-			r.errorf(place(raw.Directory, def), "Give each a directory of its own: the pruner removes files from the cache.", "the cache and the images share the directory %q", c)
+			r.errorf(place(raw.Directory, b.DefRange), "Give each a directory of its own: the pruner removes files from the cache.", "the cache and the images share the directory %q", c)
 		}
 	}
 }
@@ -153,8 +153,8 @@ func (r *roleReader) daemons(raw *roleBlock) {
 // daemon decodes the block of a daemon and also returns the place of its port.
 func (r *roleReader) daemon(name string, b *plain) (Daemon, hcl.Range) {
 	var raw daemonBlock
-	body, def := r.optional(b)
-	r.block("role."+name, body, def, &raw)
+	b = r.orEmpty(b)
+	r.block("role."+name, b, &raw)
 	return Daemon{
 		Element: Element{
 			Debug: r.boolean(raw.Debug), Verbose: r.boolean(raw.Verbose),
@@ -164,13 +164,13 @@ func (r *roleReader) daemon(name string, b *plain) (Daemon, hcl.Range) {
 		BindToAll: r.boolean(raw.BindToAll),
 		PasteFile: r.own(name, raw.PasteFile),
 		Workers:   r.integer(raw.Workers, 0, 1024),
-	}, place(raw.Port, def)
+	}, place(raw.Port, b.DefRange)
 }
 
 func (r *roleReader) job(name string, b *plain) Job {
 	var raw jobBlock
-	body, def := r.optional(b)
-	r.block("role."+name, body, def, &raw)
+	b = r.orEmpty(b)
+	r.block("role."+name, b, &raw)
 	schedule, ok := r.text(raw.Schedule)
 	if ok {
 		if err := checkCron(schedule); err != nil {

@@ -122,6 +122,18 @@ func TestNoSecretFromFilesOfValues(t *testing.T) {
 	}
 }
 
+// TestShortSecret gives a number of three digits, too short to be masked
+// wherever it stands.
+func TestShortSecret(t *testing.T) {
+	for _, attr := range []string{"registry { port = var.s * 1000 }", "cache { extra_to_free = var.s }", "cache { max_size = \"${var.s}x\" }", "images = [var.s]"} {
+		file := write(t, t.TempDir(), "p.hcl", "variable \"s\" {\n  type = number\n  sensitive = true\n}\n"+role(attr))
+		_, diags := Load([]string{file}, Options{Env: environment(), Vars: map[string]string{"s": "739"}})
+		if got := text(t, diags); !diags.HasErrors() || strings.Contains(got, "739") {
+			t.Errorf("%s: reported:\n%s", attr, got)
+		}
+	}
+}
+
 func TestSecretNeverPrintsItself(t *testing.T) {
 	s := NewSecret(planted)
 	asJSON, err := json.Marshal(map[string]Secret{"s": s})

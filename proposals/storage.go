@@ -51,11 +51,11 @@ func (r *roleReader) backing(b *labelled) (Backing, bool) {
 	switch b.Label {
 	case "file":
 		var raw fileBackingBlock
-		r.block("role.backing.file", b.Body, b.DefRange, &raw)
+		r.block("role.backing.file", b.plain(), &raw)
 		return Backing{Type: "file", Default: r.boolean(raw.Default), Directory: r.path(raw.Directory)}, true
 	case "swift":
 		var raw swiftBackingBlock
-		r.block("role.backing.swift", b.Body, b.DefRange, &raw)
+		r.block("role.backing.swift", b.plain(), &raw)
 		return Backing{
 			Type:        "swift",
 			Default:     r.boolean(raw.Default),
@@ -120,7 +120,7 @@ func (r *roleReader) database(blocks []*labelled) {
 
 func (r *roleReader) mysqlDatabase(b *labelled) {
 	var raw mysqlDatabaseBlock
-	r.block("role.database.mysql", b.Body, b.DefRange, &raw)
+	r.block("role.database.mysql", b.plain(), &raw)
 	names := make([]string, 0, len(r.p.MySQL))
 	for _, m := range r.p.MySQL {
 		names = append(names, m.Name)
@@ -162,7 +162,7 @@ const sqlitePrefix = "sqlite:///"
 
 func (r *roleReader) sqliteDatabase(b *labelled) {
 	var raw sqliteDatabaseBlock
-	r.block("role.database.sqlite", b.Body, b.DefRange, &raw)
+	r.block("role.database.sqlite", b.plain(), &raw)
 	r.g.Database = Database{Type: DatabaseSQLite, Connection: r.str(raw.Connection), IdleTimeout: r.duration(raw.IdleTimeout)}
 	if _, ok := r.value(raw.Connection); ok {
 		file, found := strings.CutPrefix(r.g.Database.Connection, sqlitePrefix)
@@ -181,8 +181,8 @@ func (r *roleReader) keystone(b *plain) {
 		return
 	}
 	var raw roleKeystoneBlock
-	body, def := r.optional(b)
-	r.block("role.keystone", body, def, &raw)
+	b = r.orEmpty(b)
+	r.block("role.keystone", b, &raw)
 	names := make([]string, 0, len(r.p.Keystone))
 	for _, k := range r.p.Keystone {
 		names = append(names, k.Name)
@@ -196,7 +196,7 @@ func (r *roleReader) keystone(b *plain) {
 		first = r.p.Node(r.g.Nodes[0]).Address
 	}
 	k := &RoleKeystone{
-		Instance:        r.instance("keystone", raw.Instance, names, def),
+		Instance:        r.instance("keystone", raw.Instance, names, b.DefRange),
 		ServiceUser:     r.filled(raw.ServiceUser),
 		ServicePassword: r.secret(raw.ServicePassword),
 		ServiceProject:  r.filled(raw.ServiceProject),
@@ -223,7 +223,7 @@ func (r *roleReader) config(blocks []*labelled) {
 			r.errorf(b.DefRange, "Write one block with all sections.", "a second config block %q", b.Label)
 		}
 		var raw configBlock
-		r.block("role.config", b.Body, b.DefRange, &raw)
+		r.block("role.config", b.plain(), &raw)
 		c := ConfigFile{Name: b.Label}
 		for _, s := range raw.Sections {
 			c.Sections = append(c.Sections, r.section(s))

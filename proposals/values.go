@@ -78,10 +78,19 @@ func (d *decoder) integer(a *hcl.Attribute, lo, hi int) int {
 	f := v.AsBigFloat()
 	n, exact := f.Int64()
 	if exact != big.Exact || n < int64(lo) || n > int64(hi) {
-		d.errorf(a.Expr.Range(), fmt.Sprintf("Write a whole number from %d to %d.", lo, hi), "%s out of range: %s", a.Name, f.Text('g', 10))
+		d.errorf(a.Expr.Range(), fmt.Sprintf("Write a whole number from %d to %d.", lo, hi), "%s out of range: %s", a.Name, shown(a, f.Text('g', 10)))
 		return 0
 	}
 	return int(n)
+}
+
+// shown returns text, or a mask when a was given a sensitive value. It is for
+// numbers: one of few digits is not found by the masking of all messages.
+func shown(a *hcl.Attribute, text string) string {
+	if v, _ := a.Expr.Value(nil); v.ContainsMarked() {
+		return mask
+	}
+	return text
 }
 
 func (d *decoder) port(a *hcl.Attribute) int { return d.integer(a, 1, 65535) }
@@ -94,7 +103,7 @@ func (d *decoder) share(a *hcl.Attribute) float64 {
 	}
 	f, _ := v.AsBigFloat().Float64()
 	if f < 0 || f > 1 {
-		d.errorf(a.Expr.Range(), "Write a share from 0 to 1, such as 0.20 for a fifth.", "%s out of range: %g", a.Name, f)
+		d.errorf(a.Expr.Range(), "Write a share from 0 to 1, such as 0.20 for a fifth.", "%s out of range: %s", a.Name, shown(a, strconv.FormatFloat(f, 'g', -1, 64)))
 		return 0
 	}
 	return f
@@ -210,8 +219,8 @@ func (d *decoder) host(a *hcl.Attribute) string {
 }
 
 func isHost(s string) bool {
-	if _, err := netip.ParseAddr(s); err == nil {
-		return true
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.Zone() == "" // a zone means something on one machine only
 	}
 	return len(s) < 254 && hostName.MatchString(s) && !allDigits.MatchString(s)
 }
