@@ -161,8 +161,8 @@ func (s *Store) syncDir() error {
 	return d.Sync()
 }
 
-// Open implements glance.Store. The reader is an io.WriterTo too, so that a
-// copy to a network connection need not pass through this process.
+// Open implements glance.Store. The reader is an io.WriterTo too, which brings
+// a large buffer to io.Copy.
 func (s *Store) Open(_ context.Context, location string, off, n int64) (io.ReadCloser, error) {
 	path, err := s.path(location)
 	if err != nil {
@@ -178,10 +178,7 @@ func (s *Store) Open(_ context.Context, location string, off, n int64) (io.ReadC
 			return nil, fmt.Errorf("read image data: %w", err)
 		}
 	}
-	if n < 0 {
-		return &reader{File: f}, nil
-	}
-	return &part{file: f, LimitedReader: io.LimitedReader{R: f, N: n}}, nil
+	return &reader{file: f, left: n}, nil
 }
 
 // openFile opens a regular file and nothing else: opening a pipe that somebody
