@@ -296,3 +296,98 @@ func TestFilesCanBeReadAtOnce(t *testing.T) {
 		t.Errorf("more than one file in ten is longer than %d lines:\n%s", limit, strings.Join(long, "\n"))
 	}
 }
+
+// exported calls do for every exported name that is declared, with its doc
+// comment, that of its group included.
+func exported(f goFile, do func(name *ast.Ident, documented bool)) {
+	for _, d := range f.syntax.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Name.IsExported() && (d.Recv == nil || ast.IsExported(receiver(d.Recv))) {
+				do(d.Name, d.Doc != nil)
+			}
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					if spec.Name.IsExported() {
+						do(spec.Name, d.Doc != nil || spec.Doc != nil)
+					}
+				case *ast.ValueSpec:
+					for _, name := range spec.Names {
+						if name.IsExported() {
+							do(name, d.Doc != nil || spec.Doc != nil || spec.Comment != nil)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// receiver returns the name of a method's type.
+func receiver(fields *ast.FieldList) string {
+	expr := fields.List[0].Type
+	if star, ok := expr.(*ast.StarExpr); ok {
+		expr = star.X
+	}
+	if index, ok := expr.(*ast.IndexExpr); ok {
+		expr = index.X
+	}
+	if name, ok := expr.(*ast.Ident); ok {
+		return name.Name
+	}
+	return ""
+}
+
+func TestExportedNamesAreDocumented(t *testing.T) {
+	const share = 0.05
+	var all int
+	var bare []string
+	for _, f := range parseAll(t) {
+		if f.test {
+			continue
+		}
+		exported(f, func(name *ast.Ident, documented bool) {
+			all++
+			if !documented {
+				bare = append(bare, f.fileSet.Position(name.Pos()).String()+" "+name.Name)
+			}
+		})
+	}
+	if float64(len(bare)) > share*float64(all) {
+		t.Errorf("%d of %d exported names have no comment; want at most %.0f %%:\n%s",
+			len(bare), all, share*100, strings.Join(bare, "\n"))
+	}
+}
+
+// Four parameters, not counting the context and the test: beyond that a
+// reader of the call has to look them up.
+func TestFunctionsTakeFewParameters(t *testing.T) {
+	const limit, share = 4, 0.05
+	var all int
+	var wide []string
+	for _, f := range parseAll(t) {
+		for _, d := range f.syntax.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || f.test {
+				continue
+			}
+			all++
+			n := 0
+			for _, p := range fn.Type.Params.List {
+				if s, ok := p.Type.(*ast.SelectorExpr); ok && s.Sel.Name == "Context" {
+					continue
+				}
+				n += max(1, len(p.Names))
+			}
+			if n > limit {
+				wide = append(wide, f.fileSet.Position(fn.Pos()).String()+" "+fn.Name.Name)
+			}
+		}
+	}
+	if float64(len(wide)) > share*float64(all) {
+		t.Errorf("%d of %d functions take more than %d parameters; want at most %.0f %%:\n%s",
+			len(wide), all, limit, share*100, strings.Join(wide, "\n"))
+	}
+}
