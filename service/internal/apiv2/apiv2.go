@@ -8,6 +8,7 @@ package apiv2
 
 import (
 	"log/slog"
+	"sync"
 
 	"glancectl/service/glance"
 )
@@ -30,6 +31,7 @@ type API struct {
 	o          Options
 	properties []property // of an image
 	table      []route
+	buffers    sync.Pool // of *[sendSize]byte, for downloads
 }
 
 // New returns the API of images.
