@@ -228,7 +228,7 @@ func (a *applier) open(ctx context.Context, n *applied) error {
 	if err != nil {
 		return err
 	}
-	n.m = &machine{Host: h, state: a.o.state(n.name)}
+	n.m = &machine{Host: h, root: a.o.root(n.name), state: a.o.state(n.name)}
 	return nil
 }
 

@@ -86,7 +86,7 @@ func connectLocks(ctx context.Context, nodes []string, connect Connect, o *Optio
 		mu.Lock()
 		defer mu.Unlock()
 		found[node] = &lock{
-			m:    &machine{Host: h, state: o.state(node)},
+			m:    &machine{Host: h, root: o.root(node), state: o.state(node)},
 			path: o.root(node) + "/run/lock/glancectl/" + o.Proposal + ".lock",
 			id:   id,
 		}
@@ -203,6 +203,15 @@ func (l *lock) mine() string {
 	return fmt.Sprintf("grep -qF %s %s 2>/dev/null", Quote(l.id), Quote(l.path+"/info.json"))
 }
 
+// clear is the shell command that removes the directories around the lock,
+// as far as they are empty and can only be ours.
+func (l *lock) clear() string {
+	if l.m.root == "" {
+		return "rmdir -- " + Quote(path.Dir(l.path))
+	}
+	return fmt.Sprintf("(cd %s && rmdir -p -- %s)", Quote(l.m.root), Quote(strings.TrimPrefix(path.Dir(l.path), l.m.root+"/")))
+}
+
 // beat gives signs of life until ctx ends. When one cannot be given, the
 // next may.
 func (l *lock) beat(ctx context.Context) {
@@ -226,8 +235,7 @@ func releaseAll(ctx context.Context, locks []*lock) {
 	var wg sync.WaitGroup
 	for _, l := range locks {
 		wg.Go(func() {
-			script := fmt.Sprintf("! %s || rm -rf -- %s; rmdir -- %s 2>/dev/null || :",
-				l.mine(), Quote(l.path), Quote(path.Dir(l.path)))
+			script := fmt.Sprintf("! %s || rm -rf -- %s; %s 2>/dev/null || :", l.mine(), Quote(l.path), l.clear())
 			_, _ = l.m.Run(ctx, Cmd{Argv: []string{"sh", "-c", script}})
 			l.m.Close()
 		})

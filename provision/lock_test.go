@@ -48,7 +48,7 @@ func TestLock(t *testing.T) {
 	unlock()
 	unlock() // once more does no harm
 	for _, n := range nodes {
-		if s.exists(n, "run/lock/glancectl") {
+		if s.exists(n, "run") {
 			t.Errorf("after unlock there is something on %s", n)
 		}
 	}

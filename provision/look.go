@@ -97,7 +97,7 @@ func (m *machine) Look(ctx context.Context, queries []Query) (*Facts, error) {
 	if err != nil {
 		return nil, fail(err)
 	}
-	f.State = m.state
+	f.State, f.Root = m.state, m.root
 	f.changing = m.changing
 	return f, nil
 }
@@ -110,8 +110,10 @@ func (q *questions) script(state string) string {
 	s := newScript()
 	s.line(`printf 'machine %%s %%s %%s\n' "$(uname -m)" "$(id -u)" "$(date +%%s.%%N)"`)
 	s.line(`{ while IFS== read -r k v; do [ "$k" != ID ] || printf 'os %%s\n' "$v"; done </etc/os-release; } 2>/dev/null`)
-	receipt := Quote(receiptFile(state))
-	s.line(`[ ! -e %s ] || printf 'receipt %%s\n' "$(base64 -w0 <%s)"`, receipt, receipt)
+	if state != "" {
+		receipt := Quote(receiptFile(state))
+		s.line(`[ ! -e %s ] || printf 'receipt %%s\n' "$(base64 -w0 <%s)"`, receipt, receipt)
+	}
 	q.fileScript(s, state)
 	if len(q.users) > 0 {
 		s.line(`getent passwd -- %s | while IFS= read -r l; do printf 'user %%s\n' "$l"; done`, quoteAll(q.users))

@@ -74,7 +74,7 @@ func TestParse(t *testing.T) {
 			"other.service":      {LoadState: "not-found", Active: "inactive", Sub: "dead"},
 		},
 		Processes: map[string]ProcessFact{"/run/p.pid": {PID: 99, Argv: []string{"sleep", "10"}, Started: at(1789999000, 0), Ticks: "100000"}},
-		Commands:  map[string]CommandFact{"glance:'check'": {Status: 3, Output: "not up to date\n"}},
+		Commands:  map[string]CommandFact{"glance:check": {Status: 3, Output: "not up to date\n"}},
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(Facts{})); d != "" {
 		t.Errorf("parse: -want +got:\n%s", d)

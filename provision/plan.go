@@ -89,6 +89,10 @@ type node struct {
 	last     *PlannedTarget  // gets the leftovers
 }
 
+// NewReader returns h as a machine that can only be looked at, for those who
+// have to know something of it before there is a plan. It finds no receipt.
+func NewReader(h Host) Reader { return reader{&machine{Host: h}} }
+
 // reader is a machine that can only be looked at.
 type reader struct{ m *machine }
 
@@ -184,7 +188,7 @@ func (n *node) look(ctx context.Context, connect Connect, o *Options) {
 		n.err = err
 		return
 	}
-	n.m = &machine{Host: h, state: o.state(n.name), changing: func(id string) bool { return n.changing[id] }}
+	n.m = &machine{Host: h, root: o.root(n.name), state: o.state(n.name), changing: func(id string) bool { return n.changing[id] }}
 	n.facts, n.err = n.m.Look(ctx, n.queries)
 }
 

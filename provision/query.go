@@ -74,6 +74,7 @@ type Facts struct {
 
 	Receipt *Receipt // nil when this proposal was never applied here
 	State   string   // the directory of the receipt on the machine
+	Root    string   // what State is below; "" is /
 
 	changing func(id string) bool
 }

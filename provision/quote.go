@@ -2,13 +2,20 @@ package provision
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 )
 
+// plain are words that a shell takes as they are.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+:,./-]+$`)
+
 // Quote returns s as one word of a POSIX shell. It is the only place where
-// that is done.
+// that is done. Words that mean themselves stay as they are.
 func Quote(s string) string {
+	if plain.MatchString(s) {
+		return s
+	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 

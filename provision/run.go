@@ -16,6 +16,7 @@ import (
 // A machine is a Host as resources see it: the one Reader and Writer.
 type machine struct {
 	Host
+	root     string // "" is /
 	state    string // the directory of receipt and stamps
 	changing func(id string) bool
 }

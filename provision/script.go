@@ -59,9 +59,9 @@ func temporary(p string) string {
 // when the op ends in whatever way.
 func (s *script) begin(p string) {
 	s.line("t=%s", Quote(temporary(p)))
-	s.line(`trap 'rm -f -- "$t"' EXIT`)
+	s.line(`trap '{ [ ! -e "$t" ] && [ ! -L "$t" ]; } || rm -f -- "$t"' EXIT`)
 	s.line("trap 'exit 143' HUP INT TERM")
-	s.line(`rm -f -- "$t"`)
+	s.line(`{ [ ! -e "$t" ] && [ ! -L "$t" ]; } || rm -f -- "$t"`)
 }
 
 // keep copies what is at p to original, once.
@@ -93,9 +93,15 @@ func (o PutFile) render(s *script) {
 		s.line("(umask 077; mkdir -p -- %s)", Quote(path.Dir(o.Path)))
 	}
 	s.begin(o.Path)
-	s.line("umask 077")
+	// The file is born with its mode, unless that has bits that files are
+	// not born with. Every process that is not started counts.
+	s.line("umask %04o", 0o777&^o.Mode.Perm())
 	s.decode(o.Content, `"$t"`)
-	s.attrs(`"$t"`, o.Mode, o.Owner, o.Group)
+	if o.Mode&^0o666 != 0 {
+		s.attrs(`"$t"`, o.Mode, o.Owner, o.Group)
+	} else if o.Owner != "" || o.Group != "" {
+		s.line(`chown %s "$t"`, Quote(o.Owner+":"+o.Group))
+	}
 	s.line(`sync "$t"`)
 	s.line(`mv -fT -- "$t" %s`, Quote(o.Path))
 }
@@ -211,7 +217,9 @@ func (o StopUnit) render(s *script) {
 	s.line("systemctl reset-failed %s 2>/dev/null || :", u)
 }
 
-func (ReloadUnits) render(s *script) { s.line("systemctl daemon-reload") }
+func (ReloadUnits) render(s *script) {
+	s.line("[ ! -d /run/systemd/system ] || systemctl daemon-reload")
+}
 
 func (o StartProcess) render(s *script) {
 	log, pid := Quote(o.LogFile), Quote(o.PIDFile)

@@ -235,7 +235,7 @@ func (s *Server) forward(nc ssh.NewChannel, network, address string) {
 	if err != nil {
 		return
 	}
-	go ssh.DiscardRequests(reqs)
+	s.wg.Go(func() { ssh.DiscardRequests(reqs) })
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		_, _ = io.Copy(to, ch)
@@ -300,7 +300,7 @@ func (s *Server) command(ctx context.Context, sc *ssh.ServerConn, ch ssh.Channel
 		s.t.Error(err)
 		return cmd
 	}
-	go func() { // ends with the channel
+	s.wg.Go(func() { // ends with the channel
 		defer in.Close()
 		buf := make([]byte, 32<<10)
 		for {
@@ -317,7 +317,7 @@ func (s *Server) command(ctx context.Context, sc *ssh.ServerConn, ch ssh.Channel
 				return
 			}
 		}
-	}()
+	})
 	return cmd
 }
 

@@ -2,9 +2,7 @@ package machine
 
 import (
 	"context"
-	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"glancectl/provision"
@@ -40,19 +38,18 @@ func (r Removal) Observe(ctx context.Context, m provision.Reader, f *provision.F
 		}
 		return changes, nil
 	}
-	dir := path.Dir(f.State)
-	ops := []provision.Op{provision.RemoveDir{Path: f.State, All: true}, provision.RemoveDir{Path: dir}}
-	above := ancestors(dir)
-	slices.Reverse(above)
-	for _, d := range above { // those that we made were not empty before
-		if e := f.Entry(provision.ID(provision.KindDir, d)); e != nil && e.Created {
-			ops = append(ops, provision.RemoveDir{Path: d})
-		}
+	ops := []provision.Op{provision.RemoveDir{Path: f.State, All: true}}
+	// Above the state is our own directory and, where a node's root is not
+	// /, others that only we can have made.
+	top := f.Root
+	if top == "" {
+		top = "/var/lib"
+	}
+	for d := path.Dir(f.State); d != top && d != "/"; d = path.Dir(d) {
+		ops = append(ops, provision.RemoveDir{Path: d})
 	}
 	return append(changes, provision.Change{
-		ID: r.ID(), Action: provision.Delete,
-		Summary: fmt.Sprintf("receipt and %s", f.State),
-		Ops:     ops,
+		ID: r.ID(), Action: provision.Delete, Summary: "receipt and " + f.State, Ops: ops,
 	}), nil
 }
 

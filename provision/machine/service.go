@@ -182,7 +182,11 @@ func (r Command) Queries() []provision.Query {
 	if len(r.Check) == 0 {
 		return nil
 	}
-	return []provision.Query{r.check()}
+	qs := []provision.Query{r.check()}
+	if r.User != "" {
+		qs = append(qs, provision.UserQuery{Name: r.User})
+	}
+	return qs
 }
 
 func (r Command) check() provision.CommandQuery {
@@ -203,10 +207,11 @@ func (r Command) Observe(_ context.Context, _ provision.Reader, f *provision.Fac
 		return nil, nil
 	}
 	c, ok := f.Commands[r.check().Key()]
+	_, user := f.Users[r.User]
 	switch {
 	case ok && c.Status == 0:
 		return nil, nil
-	case ok && !c.Missing():
+	case ok && !c.Missing() && (user || r.User == ""):
 		ch.Summary += ": " + c.String()
 	}
 	return []provision.Change{ch}, nil
