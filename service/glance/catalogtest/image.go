@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"glancectl/service/glance"
 )
@@ -23,7 +22,7 @@ func createAndGet(t *testing.T, c glance.Catalog) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(want, got, equal); diff != "" {
 			t.Errorf("Get after Create (-want +got):\n%s", diff)
 		}
 	}
@@ -173,7 +172,7 @@ func updateProperties(t *testing.T, c glance.Catalog) {
 		{"os_distro": "debian again", "empty": "no more"},
 	} {
 		change(t, c, id(1), func(im *glance.Image) { im.Properties = want })
-		if got := get(t, c, id(1)).Properties; !cmp.Equal(got, want, cmpopts.EquateEmpty()) {
+		if got := get(t, c, id(1)).Properties; !cmp.Equal(got, want, equal) {
 			t.Errorf("properties = %q; want %q", got, want)
 		}
 	}
@@ -183,7 +182,7 @@ func updateTags(t *testing.T, c glance.Catalog) {
 	create(t, c, full(1))
 	for _, want := range [][]string{{"lts", "new", "x86"}, {"new"}, nil, {"lts", "x86"}} {
 		change(t, c, id(1), func(im *glance.Image) { im.Tags = want })
-		if got := get(t, c, id(1)).Tags; !cmp.Equal(got, want, cmpopts.EquateEmpty()) {
+		if got := get(t, c, id(1)).Tags; !cmp.Equal(got, want, equal) {
 			t.Errorf("tags = %q; want %q", got, want)
 		}
 	}
@@ -224,7 +223,7 @@ func updateLocations(t *testing.T, c glance.Catalog) {
 		{at("http://a")},
 	} {
 		change(t, c, id(1), func(im *glance.Image) { im.Locations = want })
-		if diff := cmp.Diff(want, get(t, c, id(1)).Locations, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(want, get(t, c, id(1)).Locations, equal); diff != "" {
 			t.Errorf("locations (-want +got):\n%s", diff)
 		}
 	}
@@ -238,7 +237,7 @@ func updateLocations(t *testing.T, c glance.Catalog) {
 		}
 	}
 	want := []glance.Location{at("http://a"), at("http://x"), at("http://y")}
-	if diff := cmp.Diff(want, get(t, c, id(1)).Locations, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, get(t, c, id(1)).Locations, equal); diff != "" {
 		t.Errorf("locations after two that added one (-want +got):\n%s", diff)
 	}
 }

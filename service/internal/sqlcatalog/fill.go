@@ -117,7 +117,7 @@ func (b belonging) addTo(im *glance.Image) error {
 		if err != nil {
 			return fmt.Errorf("location %d: %w", b.row, err)
 		}
-		im.Locations = append(im.Locations, glance.Location{URL: b.name, Metadata: meta, Status: glance.Status(b.status)})
+		im.Locations = append(im.Locations, glance.Location{ID: b.row, URL: b.name, Metadata: meta, Status: glance.Status(b.status)})
 	}
 	return nil
 }

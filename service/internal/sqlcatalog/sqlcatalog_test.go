@@ -285,6 +285,9 @@ func TestForeignRows(t *testing.T) {
 		if v, ok := im.Properties["kernel_id"]; !ok || v != "" {
 			t.Errorf("property without a value = %q, %t; want an empty one", v, ok)
 		}
+		if im.Locations[0].ID != 1 {
+			t.Errorf("location has number %d; want that of its row, 1", im.Locations[0].ID)
+		}
 		meta := im.Locations[0].Metadata
 		if meta["store"] != "rbd" || meta["n"] != "3" || meta["deep"] != `{"a": [1]}` || meta["none"] != "" {
 			t.Errorf("metadata = %q", meta)
