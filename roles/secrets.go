@@ -209,9 +209,14 @@ func (s site) secrets() []string {
 	for _, f := range s.g.Config {
 		for _, section := range f.Sections {
 			for _, o := range section.Options {
-				if o.Sensitive {
-					add(o.Value)
+				if !o.Sensitive {
+					continue
 				}
+				if len(o.Value) < wordLength {
+					add(o.Key + " = " + o.Value) // the line alone
+					continue
+				}
+				add(o.Value)
 			}
 		}
 	}

@@ -218,6 +218,30 @@ func TestRenderMasksSecrets(t *testing.T) {
 	}
 }
 
+// A short secret hides its own line and not every place that has its letters.
+func TestShortSecrets(t *testing.T) {
+	p := swift()
+	p.Glance.Keystone.ServicePassword = proposals.NewSecret("glance")
+	p.Glance.Config[0].Sections[0].Options = []proposals.ConfigOption{{Key: "pin", Value: "12", Sensitive: true}}
+	for _, f := range resources[machine.File](t, p) {
+		if f.Path != "/etc/glance/glance-api.conf" {
+			continue
+		}
+		masked := string(f.Content)
+		for _, s := range f.Secrets {
+			masked = strings.ReplaceAll(masked, s, "")
+		}
+		if strings.Contains(masked, "pin = 12") {
+			t.Error("the sensitive option is not named as a secret")
+		}
+		if !strings.Contains(masked, "/var/lib/glance/image-cache") || !strings.Contains(masked, "bind_port = 9292") {
+			t.Errorf("short secrets hide more than themselves: %q", f.Secrets)
+		}
+		return
+	}
+	t.Error("there is no glance-api.conf")
+}
+
 // Every secret that stands in a file is named in its Secrets, in the spelling
 // of the file, so that a diff can mask it.
 func TestFilesNameTheirSecrets(t *testing.T) {
