@@ -108,11 +108,12 @@ func schemaStage(sites []site) (provision.Stage, error) {
 		conf := s.path(path.Join(s.m.ConfigDirectory, "glance-manage.conf"))
 		manage := []string{s.path(s.m.program("glance-manage")), "--config-file", conf, "db"}
 		stage.Targets = append(stage.Targets, s.target(machine.Command{
-			Name:    "glance-manage db sync",
-			Check:   append(manage[:len(manage):len(manage)], "check"),
-			Run:     append(manage[:len(manage):len(manage)], "sync"),
-			User:    s.user(),
-			Watch:   []string{machine.File{Path: conf}.ID()},
+			Name:  "glance-manage db sync",
+			Check: append(manage[:len(manage):len(manage)], "check"),
+			Run:   append(manage[:len(manage):len(manage)], "sync"),
+			User:  s.user(),
+			// The check was asked of the old program with the old file.
+			Watch:   []string{s.binary().ID(), machine.File{Path: conf}.ID()},
 			Timeout: schemaTimeout,
 		}))
 	}
