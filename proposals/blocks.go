@@ -42,7 +42,7 @@ type variableBlock struct {
 type proposalBlock struct {
 	Description *hcl.Attribute `hcl:"description,optional"`
 	Inventory   *hcl.Attribute `hcl:"inventory,optional"`
-	SSH         *plain         `hcl:"ssh,block"`
+	SSH         []*plain       `hcl:"ssh,block"`
 	Nodes       []*labelled    `hcl:"node,block"`
 	MySQL       []*labelled    `hcl:"mysql,block"`
 	Keystone    []*labelled    `hcl:"keystone,block"`
@@ -64,7 +64,7 @@ type nodeBlock struct {
 	Connection *hcl.Attribute `hcl:"connection,optional"`
 	Init       *hcl.Attribute `hcl:"init,optional"`
 	Root       *hcl.Attribute `hcl:"root,optional"`
-	SSH        *plain         `hcl:"ssh,block"`
+	SSH        []*plain       `hcl:"ssh,block"`
 }
 
 type mysqlBlock struct {
@@ -72,7 +72,7 @@ type mysqlBlock struct {
 	Address *hcl.Attribute `hcl:"address,optional"`
 	Port    *hcl.Attribute `hcl:"port,optional"`
 	Socket  *hcl.Attribute `hcl:"socket,optional"`
-	Admin   *plain         `hcl:"admin,block"`
+	Admin   []*plain       `hcl:"admin,block"`
 }
 
 type mysqlAdminBlock struct {
@@ -84,7 +84,7 @@ type keystoneBlock struct {
 	Node    *hcl.Attribute `hcl:"node,optional"`
 	AuthURL *hcl.Attribute `hcl:"auth_url,optional"`
 	Region  *hcl.Attribute `hcl:"region,optional"`
-	Admin   *plain         `hcl:"admin,block"`
+	Admin   []*plain       `hcl:"admin,block"`
 }
 
 type keystoneAdminBlock struct {
@@ -111,15 +111,15 @@ type roleBlock struct {
 	ScrubTime        *hcl.Attribute `hcl:"scrub_time,optional"`
 
 	Backings   []*labelled `hcl:"backing,block"`
-	Cache      *plain      `hcl:"cache,block"`
+	Cache      []*plain    `hcl:"cache,block"`
 	Databases  []*labelled `hcl:"database,block"`
-	Keystone   *plain      `hcl:"keystone,block"`
-	API        *plain      `hcl:"api,block"`
-	Registry   *plain      `hcl:"registry,block"`
-	Scrubber   *plain      `hcl:"scrubber,block"`
-	Reaper     *plain      `hcl:"reaper,block"`
-	Prefetcher *plain      `hcl:"prefetcher,block"`
-	Pruner     *plain      `hcl:"pruner,block"`
+	Keystone   []*plain    `hcl:"keystone,block"`
+	API        []*plain    `hcl:"api,block"`
+	Registry   []*plain    `hcl:"registry,block"`
+	Scrubber   []*plain    `hcl:"scrubber,block"`
+	Reaper     []*plain    `hcl:"reaper,block"`
+	Prefetcher []*plain    `hcl:"prefetcher,block"`
+	Pruner     []*plain    `hcl:"pruner,block"`
 	Config     []*labelled `hcl:"config,block"`
 }
 

@@ -76,6 +76,18 @@ func (d *decoder) attribute(b *BlockSpec, a *AttrSpec, attr *hcl.Attribute, def 
 	return &hcl.Attribute{Name: a.Name, Range: def, NameRange: def, Expr: hcl.StaticExpr(constant(a.Default), def)}
 }
 
+// single returns the one block called name, or nil. Every further one is
+// reported.
+func (d *decoder) single(name string, blocks []*plain) *plain {
+	if len(blocks) == 0 {
+		return nil
+	}
+	for _, b := range blocks[1:] {
+		d.errorf(b.DefRange, fmt.Sprintf("Write everything in one block. The other one is at %s.", placeText(blocks[0].DefRange)), "a second block %s", name)
+	}
+	return blocks[0]
+}
+
 // constant returns the value of an expression of the language table.
 func constant(src string) cty.Value {
 	expr, diags := hclsyntax.ParseExpression([]byte(src), "default", hcl.InitialPos)
@@ -211,6 +223,8 @@ func (d *decoder) references(expr hcl.Expression) bool {
 		}
 		name, ok := step(t)
 		if !ok {
+			good = false
+			d.errorf(t.SourceRange(), fmt.Sprintf("Write %s.NAME.", t.RootName()), "%s without a name is not a value", t.RootName())
 			continue
 		}
 		if _, ok := names[name]; !ok {

@@ -1,15 +1,11 @@
 package proposals
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -245,34 +241,4 @@ func (r *reporter) sameNames(all []placed) {
 		}
 		seen[p.Name] = p
 	}
-}
-
-// digest returns a hash of what p says. Secrets do not go into it: it is kept
-// on nodes, and a hash would let a short password be guessed.
-func digest(p *Proposal) string {
-	c := *p
-	c.File, c.Digest = "", ""
-	if p.Glance != nil {
-		g := *p.Glance
-		g.Config = slices.Clone(g.Config)
-		for i := range g.Config {
-			g.Config[i].Sections = slices.Clone(g.Config[i].Sections)
-			for j, s := range g.Config[i].Sections {
-				s.Options = slices.Clone(s.Options)
-				for k := range s.Options {
-					if s.Options[k].Sensitive {
-						s.Options[k].Value = mask
-					}
-				}
-				g.Config[i].Sections[j] = s
-			}
-		}
-		c.Glance = &g
-	}
-	text, err := json.Marshal(c)
-	if err != nil {
-		panic(err) // a Proposal holds nothing that JSON cannot
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
 }

@@ -284,3 +284,26 @@ func TestNestingIsLimited(t *testing.T) {
 		t.Errorf("JSON: reported:\n%.500s", text(t, diags))
 	}
 }
+
+// TestDigestDoesNotDependOnThePlace loads one text in two directories, as two
+// operators would.
+func TestDigestDoesNotDependOnThePlace(t *testing.T) {
+	digest := func(home string) string {
+		dir := t.TempDir()
+		write(t, dir, "a.img", "image")
+		return load(t, write(t, dir, "p.hcl", `proposal "p" {
+  ssh {
+    private_key = "key"
+    known_hosts = "~/known"
+  }
+  node "a" { address = "10.0.0.1" }
+  role "glance-server" {
+    nodes  = ["a"]
+    images = ["a.img"]
+  }
+}`), Options{Env: environment("HOME", home)}).Digest
+	}
+	if one, two := digest("/home/one"), digest("/home/two"); one != two {
+		t.Errorf("digests %s and %s; want one", one, two)
+	}
+}

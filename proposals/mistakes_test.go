@@ -22,6 +22,10 @@ func TestMistakes(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			file, err := filepath.Abs(file) // mistakes goes elsewhere
+			if err != nil {
+				t.Fatal(err)
+			}
 			archive, err := txtar.ParseFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -69,14 +73,7 @@ func mistakes(t *testing.T, archive *txtar.Archive) string {
 		env = append(env, name, value)
 	}
 	o.Env = environment(env...)
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chdir(dir); err != nil {
-		t.Fatal(err)
-	}
-	defer os.Chdir(here)
+	t.Chdir(dir)
 	all, diags := Load([]string{path}, o)
 	if diags.HasErrors() == (len(all) > 0) {
 		t.Errorf("Load returned %d proposals; errors: %t", len(all), diags.HasErrors())

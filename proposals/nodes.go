@@ -20,7 +20,7 @@ func (d *decoder) proposal(b *labelled) *Proposal {
 	p := &Proposal{Name: b.Label, Description: d.str(raw.Description), File: b.DefRange.Filename}
 
 	n := nodeReader{decoder: d, p: p, places: map[string]hcl.Range{}, addresses: map[string]string{}}
-	n.ssh = d.sshDefaults(raw.SSH, b.DefRange)
+	n.ssh = d.sshDefaults(d.single("ssh", raw.SSH), b.DefRange)
 	for _, nb := range raw.Nodes {
 		n.read(nb)
 	}
@@ -61,8 +61,8 @@ func (n *nodeReader) read(b *labelled) {
 	n.block("node", b.plain(), &raw)
 	n.name("node", b)
 	var over sshBlock
-	if raw.SSH != nil {
-		n.given("ssh", raw.SSH, &over)
+	if ssh := n.single("ssh", raw.SSH); ssh != nil {
+		n.given("ssh", ssh, &over)
 	}
 	n.node(b.Label, b.LabelRange, &raw, &over)
 }
@@ -173,10 +173,10 @@ func (d *decoder) mysql(p *Proposal, b *labelled) {
 		m.Node = node.Name
 		m.Address = cmp.Or(m.Address, node.Address)
 	}
-	if raw.Admin != nil {
+	if block := d.single("admin", raw.Admin); block != nil {
 		var admin mysqlAdminBlock
-		d.block("mysql.admin", raw.Admin, &admin)
-		m.AdminUser, m.AdminPassword = d.filled(admin.User), d.secret(admin.Password)
+		d.block("mysql.admin", block, &admin)
+		m.AdminUser, m.AdminPassword = d.matching(admin.User, databaseUser, databaseUserAdvice), d.secret(admin.Password)
 	}
 	if slices.ContainsFunc(p.MySQL, func(o *MySQL) bool { return o.Name == m.Name }) {
 		d.errorf(b.LabelRange, "Rename or remove one of them.", "two mysql instances are called %q", m.Name)
@@ -193,8 +193,8 @@ func (d *decoder) keystone(p *Proposal, b *labelled) {
 	if node := d.nodeNamed(p, raw.Node); node != nil {
 		k.Node = node.Name
 	}
-	if raw.Admin != nil {
-		k.Admin = d.admin(raw.Admin, k)
+	if admin := d.single("admin", raw.Admin); admin != nil {
+		k.Admin = d.admin(admin, k)
 	} else {
 		k.Admin = d.adminFromEnvironment(b)
 	}

@@ -48,7 +48,7 @@ type Proposal struct {
 	Keystone    []*Keystone
 	Glance      *GlanceServer // the glance-server role; nil when no node has it
 	File        string        // the file that the block stands in
-	Digest      string        // SHA-256 in hex over everything above but File, secrets left out
+	Digest      string        // SHA-256 in hex over what is wanted, without secrets and without the places of local files
 }
 
 // Node returns the node called name, or nil.

@@ -60,14 +60,14 @@ func (d *decoder) role(p *Proposal, b *labelled, index int) {
 	r.nodes(raw.Nodes)
 	r.images(raw.Images)
 	r.backings(raw.Backings)
-	r.cache(raw.Cache)
+	r.cache(r.single("cache", raw.Cache))
 	r.database(raw.Databases)
-	r.keystone(raw.Keystone)
+	r.keystone(r.single("keystone", raw.Keystone))
 	r.daemons(&raw)
-	r.g.Scrubber = r.job("scrubber", raw.Scrubber)
-	r.g.Reaper = r.job("reaper", raw.Reaper)
-	r.g.Prefetcher = r.job("prefetcher", raw.Prefetcher)
-	r.g.Pruner = r.job("pruner", raw.Pruner)
+	r.g.Scrubber = r.job("scrubber", r.single("scrubber", raw.Scrubber))
+	r.g.Reaper = r.job("reaper", r.single("reaper", raw.Reaper))
+	r.g.Prefetcher = r.job("prefetcher", r.single("prefetcher", raw.Prefetcher))
+	r.g.Pruner = r.job("pruner", r.single("pruner", raw.Pruner))
 	r.config(raw.Config)
 }
 
@@ -139,8 +139,8 @@ func (r *roleReader) cache(b *plain) {
 
 func (r *roleReader) daemons(raw *roleBlock) {
 	var apiRange, registryRange hcl.Range
-	r.g.API, apiRange = r.daemon("api", raw.API)
-	r.g.Registry, registryRange = r.daemon("registry", raw.Registry)
+	r.g.API, apiRange = r.daemon("api", r.single("api", raw.API))
+	r.g.Registry, registryRange = r.daemon("registry", r.single("registry", raw.Registry))
 	if r.g.API.Port != 0 && r.g.API.Port == r.g.Registry.Port {
 		at, other := registryRange, apiRange
 		if raw.Registry == nil {

@@ -145,7 +145,7 @@ func TestSecretNeverPrintsItself(t *testing.T) {
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "s", s, "d", Database{Password: s})
 	for _, got := range []string{
 		fmt.Sprint(s), fmt.Sprintf("%s %v %+v %#v %q %x %d", s, s, s, s, s, s, s), fmt.Sprintf("%+v %#v", Database{Password: s}, Database{Password: s}),
-		fmt.Sprintf("%v %s", []Secret{s}, &s), string(asJSON), log.String(),
+		fmt.Sprintf("%v %s", []Secret{s}, &s), s.String(), string(asJSON), log.String(),
 	} {
 		if strings.Contains(got, planted) || strings.Contains(got, fmt.Sprintf("%x", planted)) {
 			t.Errorf("a secret printed itself: %s", got)

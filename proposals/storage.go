@@ -129,12 +129,9 @@ func (r *roleReader) mysqlDatabase(b *labelled) {
 		Type:        DatabaseMySQL,
 		Instance:    r.instance(DatabaseMySQL, raw.Instance, names, b.DefRange),
 		Name:        r.matching(raw.Name, databaseID, "Use letters, digits, _ and -, at most 64."),
-		User:        r.filled(raw.User),
+		User:        r.matching(raw.User, databaseUser, databaseUserAdvice),
 		Password:    r.secret(raw.Password),
 		IdleTimeout: r.duration(raw.IdleTimeout),
-	}
-	if n := len([]rune(r.g.Database.User)); n > 32 {
-		r.errorf(raw.User.Expr.Range(), "MySQL allows at most 32 characters.", "the name of the database user is too long: %d characters", n)
 	}
 }
 

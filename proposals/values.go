@@ -200,13 +200,16 @@ func (d *decoder) relative(s string) string {
 }
 
 var (
-	hostName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$`)
-	allDigits   = regexp.MustCompile(`^[0-9.]+$`)
-	accountName = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
-	sshUser     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._@-]*$`)
-	ident       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	databaseID  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$`)
+	hostName     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$`)
+	allDigits    = regexp.MustCompile(`^[0-9.]+$`)
+	accountName  = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+	sshUser      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._@-]*$`)
+	ident        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	databaseUser = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$`)
+	databaseID   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$`)
 )
+
+const databaseUserAdvice = "Use letters, digits, _ . and -, at most 32."
 
 // host returns an IP address or a host name.
 func (d *decoder) host(a *hcl.Attribute) string {
