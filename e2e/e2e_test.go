@@ -79,10 +79,12 @@ type result struct {
 	args           []string
 	stdout, stderr string
 	code           int
+	took           time.Duration
 }
 
 func (r result) String() string {
-	return fmt.Sprintf("glancectl %s: exit %d\n--- stdout\n%s--- stderr\n%s", strings.Join(r.args, " "), r.code, r.stdout, r.stderr)
+	return fmt.Sprintf("glancectl %s: exit %d after %.1fs\n--- stdout\n%s--- stderr\n%s",
+		strings.Join(r.args, " "), r.code, r.took.Seconds(), r.stdout, r.stderr)
 }
 
 // command is glancectl with args, in the site's directory.
@@ -106,13 +108,14 @@ func (s *site) start(args ...string) (*os.Process, <-chan result) {
 	c := s.command(context.Background(), args...)
 	c.Stdout, c.Stderr = &out, &errs
 	done := make(chan result, 1)
+	begun := time.Now()
 	if err := c.Start(); err != nil {
 		done <- result{args: args, stderr: err.Error(), code: -1}
 		return nil, done
 	}
 	go func() {
 		_ = c.Wait() // the exit code says it
-		r := result{args: args, stdout: out.String(), stderr: errs.String(), code: c.ProcessState.ExitCode()}
+		r := result{args: args, stdout: out.String(), stderr: errs.String(), code: c.ProcessState.ExitCode(), took: time.Since(begun)}
 		s.mu.Lock()
 		s.all.WriteString(r.stdout + r.stderr)
 		s.mu.Unlock()
@@ -125,6 +128,7 @@ func (s *site) start(args ...string) (*os.Process, <-chan result) {
 func (s *site) want(t testing.TB, code int, texts []string, args ...string) result {
 	t.Helper()
 	r := s.glancectl(args...)
+	t.Logf("glancectl %s: exit %d after %.1fs", strings.Join(args, " "), r.code, r.took.Seconds())
 	if r.code != code {
 		t.Fatalf("want exit %d\n%v", code, r)
 	}

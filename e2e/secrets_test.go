@@ -8,16 +8,23 @@ import (
 )
 
 // watchProcesses records the command lines and environments of everything
-// that runs on the nodes, until noSecret looks at them.
+// that runs on the nodes, until stopWatching.
 func (s *site) watchProcesses(t *testing.T) {
 	for _, n := range s.Lab.Nodes() {
 		s.on(t, n.Name, `cat >/root/watch.sh <<'EOF'
 while [ ! -e /root/watch.stop ]; do
-	for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; tr '\0' ' ' <$p/environ; echo; done 2>/dev/null | sort -u >>/root/watched
-	sleep 0.02
+	cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\0' '\n' >>/root/watched
+	sleep 0.05
 done
 EOF
 setsid sh /root/watch.sh >/dev/null 2>&1 </dev/null &`)
+	}
+}
+
+// stopWatching ends what watchProcesses began.
+func (s *site) stopWatching(t *testing.T) {
+	for _, n := range s.Lab.Nodes() {
+		s.on(t, n.Name, "touch /root/watch.stop; sleep 0.2; sort -u -o /root/watched /root/watched; [ -s /root/watched ]")
 	}
 }
 
@@ -42,7 +49,6 @@ func noSecret(t *testing.T, s *site, d draft) {
 	}
 	pattern := strings.Join(spellings, `\|`)
 	for _, n := range s.Lab.Nodes() {
-		s.on(t, n.Name, "touch /root/watch.stop; sleep 0.2; [ -s /root/watched ]")
 		for _, look := range []struct{ where, script string }{
 			{"command lines", "grep -c '" + pattern + "' /root/watched || :"},
 			{"journal", "journalctl --no-pager 2>/dev/null | grep -c '" + pattern + "' || :"},

@@ -21,10 +21,10 @@ proposal "production" {
     private_key = "~/.ssh/id_ed25519"
   }
 
-  node "db-node"   { address = "10.77.0.4" }
+  node "db-node" { address = "10.77.0.4" }
   node "auth-node" { address = "10.77.0.5" }
-  node "image-1"   { address = "10.77.0.21" }
-  node "image-2"   { address = "10.77.0.22" }
+  node "image-1" { address = "10.77.0.21" }
+  node "image-2" { address = "10.77.0.22" }
 
   mysql "main" { node = "db-node" }
 

@@ -6,14 +6,14 @@
 proposal "quickstart" {
   description = "Image service on this machine"
 
-  node "here" {
+  node "this-machine" {
     connection = "local"
     init       = "process"
     root       = "../quickstart"
   }
 
   role "glance-server" {
-    nodes = ["here"]
+    nodes = ["this-machine"]
 
     # Nobody is asked for a password, so nobody else may connect.
     api { bind_to_all = false }
