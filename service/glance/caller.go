@@ -9,7 +9,8 @@ type Caller struct {
 	Roles     []string // lower case
 	// Admin may do everything. Without Keystone everybody is Admin.
 	Admin bool
-	// Anonymous has no identity: calls that need one fail with ErrForbidden.
+	// Anonymous has no identity: it may look at what is public, and everything
+	// else fails.
 	Anonymous bool
 	RequestID string // req-UUID
 }
@@ -22,7 +23,7 @@ func WithCaller(ctx context.Context, c Caller) context.Context {
 }
 
 // CallerFrom returns the caller that ctx carries; without one it returns an
-// anonymous caller, who may do nothing.
+// anonymous caller, who may change nothing.
 func CallerFrom(ctx context.Context) Caller {
 	if c, ok := ctx.Value(callerKey{}).(Caller); ok {
 		return c

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
+	"errors"
 	"hash"
 	"io"
 	"sync"
@@ -34,16 +35,21 @@ type block struct {
 // A digester reads from r and computes two digests of what it reads, each in
 // a goroutine of its own, while the reader of the digester writes the same
 // data away. Reading waits when the digests are more than a few blocks
-// behind, so the memory is bounded. After the last Read, or WriteTo, finish
-// must be called, once, whatever happened.
+// behind, so the memory is bounded. finish must be called, once, whatever
+// happened; who still reads afterwards, as an HTTP client does that has given
+// up, gets an error.
 type digester struct {
-	r       io.Reader
-	pool    *sync.Pool // of *block
-	free    chan *block
-	current *block // partly filled by Read
-	queues  [2]chan *block
-	sums    [2]hash.Hash
-	wg      sync.WaitGroup
+	r    io.Reader
+	pool *sync.Pool  // of *block
+	free chan *block // room for all blocks
+	done chan struct{} // closed by finish
+	wg   sync.WaitGroup
+	sums [2]hash.Hash
+
+	mu       sync.Mutex
+	finished bool
+	current  *block         // partly filled by Read
+	queues   [2]chan *block // room for all blocks
 }
 
 func newDigester(r io.Reader, sum hash.Hash, pool *sync.Pool) *digester {
@@ -51,6 +57,7 @@ func newDigester(r io.Reader, sum hash.Hash, pool *sync.Pool) *digester {
 		r:    r,
 		pool: pool,
 		free: make(chan *block, blocks),
+		done: make(chan struct{}),
 		sums: [2]hash.Hash{md5.New(), sum},
 	}
 	for range blocks {
@@ -78,7 +85,8 @@ func (d *digester) release(b *block) {
 	}
 }
 
-// send gives b to the digests; users counts who else must release it.
+// send gives b to the digests; users counts who else must release it. The
+// caller holds the lock.
 func (d *digester) send(b *block, users int32) {
 	b.users.Store(users + int32(len(d.queues)))
 	for _, q := range d.queues {
@@ -86,9 +94,17 @@ func (d *digester) send(b *block, users int32) {
 	}
 }
 
+// errFinished is what is read from a digester that has finished.
+var errFinished = errors.New("the upload is over")
+
 // Read implements io.Reader for stores that bring their own buffer.
 func (d *digester) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.finished {
+		return 0, errFinished
+	}
 	for data := p[:n]; len(data) > 0; {
 		if d.current == nil {
 			d.current = <-d.free
@@ -104,6 +120,7 @@ func (d *digester) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// flush sends what Read has gathered. The caller holds the lock.
 func (d *digester) flush() {
 	if b := d.current; b != nil {
 		d.current = nil
@@ -114,12 +131,18 @@ func (d *digester) flush() {
 // WriteTo implements io.WriterTo for stores that copy: the blocks go to the
 // digests and to w without being copied.
 func (d *digester) WriteTo(w io.Writer) (written int64, err error) {
-	d.flush()
 	for {
-		b := <-d.free
+		var b *block
+		select {
+		case b = <-d.free:
+		case <-d.done:
+			return written, errFinished
+		}
 		var readErr error
 		b.n, readErr = readFull(d.r, b.data[:])
-		d.send(b, 1)
+		if !d.share(b) {
+			return written, errFinished
+		}
 		n, err := w.Write(b.data[:b.n])
 		d.release(b)
 		written += int64(n)
@@ -134,6 +157,20 @@ func (d *digester) WriteTo(w io.Writer) (written int64, err error) {
 	}
 }
 
+// share gives b to the digests while the caller goes on to use it; false says
+// that it is too late.
+func (d *digester) share(b *block) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.finished {
+		d.free <- b
+		return false
+	}
+	d.flush()
+	d.send(b, 1)
+	return true
+}
+
 // readFull fills p as far as r has something; the error is r's own.
 func readFull(r io.Reader, p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
@@ -146,13 +183,28 @@ func readFull(r io.Reader, p []byte) (n int, err error) {
 
 // finish ends the digests and returns them in hex, MD5 first.
 func (d *digester) finish() (checksum, sum string) {
+	d.mu.Lock()
 	d.flush()
+	d.finished = true
+	close(d.done)
 	for _, q := range d.queues {
 		close(q)
 	}
+	d.mu.Unlock()
 	d.wg.Wait()
-	for range blocks {
-		d.pool.Put(<-d.free)
-	}
+	d.recycle()
 	return hex.EncodeToString(d.sums[0].Sum(nil)), hex.EncodeToString(d.sums[1].Sum(nil))
+}
+
+// recycle keeps the blocks for the next upload, but for one that somebody who
+// reads too late may still have.
+func (d *digester) recycle() {
+	for {
+		select {
+		case b := <-d.free:
+			d.pool.Put(b)
+		default:
+			return
+		}
+	}
 }

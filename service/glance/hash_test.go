@@ -79,3 +79,44 @@ func TestDigesterFails(t *testing.T) {
 	}
 	d.finish()
 }
+
+// A store that has given up may go on reading for a while. That does no harm.
+func TestDigesterReadLate(t *testing.T) {
+	var pool sync.Pool
+	for _, way := range []string{"Read", "WriteTo"} {
+		waiting, hold := make(chan bool), make(chan bool)
+		d := newDigester(readerFunc(func(p []byte) (int, error) {
+			waiting <- true
+			<-hold
+			return len(p), nil
+		}), sha512.New(), &pool)
+		src := io.Reader(d)
+		if way == "Read" {
+			src = onlyReader{d}
+		}
+		result := make(chan error)
+		go func() {
+			_, err := io.Copy(onlyWriter{io.Discard}, src)
+			result <- err
+		}()
+		<-waiting
+		if _, sum := d.finish(); sum != fmt.Sprintf("%x", sha512.Sum512(nil)) {
+			t.Errorf("%s: digest of nothing is %s", way, sum)
+		}
+		close(hold)
+		if err := drainAll(waiting, result); err != errFinished {
+			t.Errorf("%s after finish: %v; want %v", way, err, errFinished)
+		}
+	}
+}
+
+// drainAll lets a reader go on until the copy ends.
+func drainAll(waiting <-chan bool, result <-chan error) error {
+	for {
+		select {
+		case <-waiting:
+		case err := <-result:
+			return err
+		}
+	}
+}

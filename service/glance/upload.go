@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // UploadOptions are the optional settings of Upload.
@@ -83,7 +84,8 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader) (*Image,
 	active := saving.Clone()
 	err = active.moveTo(Active)
 	active.Size, active.Checksum = &n, &checksum
-	active.HashAlgo, active.HashValue = &s.o.HashAlgo, &sum
+	algo := s.o.HashAlgo
+	active.HashAlgo, active.HashValue = &algo, &sum
 	if n > 0 && active.DiskFormat != nil && *active.DiskFormat == "raw" {
 		active.VirtualSize = &n
 	}
@@ -125,20 +127,21 @@ var errTooLarge = errors.New("more than the size limit")
 // A source is what an upload reads: until ctx ends and not past the limit. It
 // remembers its failure, because a store may report it in its own words.
 type source struct {
-	ctx  context.Context
-	r    io.Reader
+	ctx context.Context
+	r   io.Reader
+
+	mu   sync.Mutex // a store that has given up may still be reading
 	left int64
 	err  error
 }
 
 func (s *source) Read(p []byte) (int, error) {
-	if s.err == nil {
-		s.err = s.ctx.Err()
-	}
-	if s.err != nil {
-		return 0, s.err
+	if err := s.failure(); err != nil {
+		return 0, err
 	}
 	n, err := s.r.Read(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.left -= int64(n)
 	if s.left < 0 {
 		n, err = 0, errTooLarge
@@ -147,12 +150,22 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func (s *source) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = s.ctx.Err()
+	}
+	return s.err
+}
+
 // explain says why an upload ended: by what was read, or else by the store.
 func (s *source) explain(id ID, err error) error {
+	failure := s.failure()
 	switch {
-	case s.err == errTooLarge:
+	case failure == errTooLarge:
 		return tooLarge()
-	case s.err != nil && s.err != io.EOF, s.ctx.Err() != nil:
+	case failure != nil && failure != io.EOF, s.ctx.Err() != nil:
 		return refuse(ErrInvalid, "Client disconnected before sending all data to backend")
 	case errors.Is(err, ErrStoreFull):
 		return refuse(ErrStoreFull, "Image storage media is full: There is not enough disk space on the image storage media.")

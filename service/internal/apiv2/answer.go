@@ -198,10 +198,10 @@ func quality(accept, offer string) float64 {
 }
 
 // fail answers with what err says and logs the faults of the service, and
-// only those.
+// only those. That a client went away is none.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
-	if p.code == http.StatusInternalServerError {
+	if p.code >= http.StatusInternalServerError && r.Context().Err() == nil {
 		a.o.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path,
 			"request", glance.CallerFrom(r.Context()).RequestID, "error", err)
 	}

@@ -52,7 +52,8 @@ func (a *API) download(w http.ResponseWriter, r *http.Request) error {
 	}
 	rc, err := data.Open(r.Context(), off, n)
 	if errors.Is(err, glance.ErrNotFound) {
-		return done(w)
+		a.o.Log.WarnContext(r.Context(), "the data of an image is lost", "image", id, "error", err)
+		return done(w) // as if the image had none, which is what clients expect
 	}
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
-// Without anybody in front that says who asks, nobody may do anything.
+// Without anybody in front that says who asks, nobody may change anything.
 func TestNoCaller(t *testing.T) {
 	s := newService(t, Options{})
 	w := httptest.NewRecorder()
@@ -100,6 +100,12 @@ func TestFault(t *testing.T) {
 	a.fail(httptest.NewRecorder(), httptest.NewRequest("GET", "/v2/images", nil), glance.ErrNotFound)
 	if log.Len() > 0 {
 		t.Errorf("log of a client's mistake is %q; want none", &log)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	a.fail(httptest.NewRecorder(), httptest.NewRequestWithContext(gone, "GET", "/v2/images", nil), context.Canceled)
+	if log.Len() > 0 {
+		t.Errorf("log of a client that went away is %q; want none", &log)
 	}
 }
 

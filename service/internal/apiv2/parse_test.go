@@ -3,6 +3,7 @@ package apiv2
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -123,6 +124,36 @@ func FuzzParseList(f *testing.F) {
 		p.query.Marker = numbered(7)
 		if diff := cmp.Diff(p.query, again.query); diff != "" {
 			t.Errorf("%q: next link %s means something else (-request +link):\n%s", raw, u, diff)
+		}
+	})
+}
+
+// A patch is understood or refused as a mistake of the client.
+func FuzzReadPatch(f *testing.F) {
+	for _, seed := range []string{
+		`[{"op": "add", "path": "/a~1b", "value": "c"}]`, `[{"replace": "/tags", "value": ["a", null]}]`, `[{"op": null, "path": 1}]`,
+		`[{"op": "remove", "path": "/locations/-1"}]`, `[{"op": "add", "path": "/min_ram", "value": 1e9}]`, `[[{}], 1, "x"]`, `{`, `[{"op": "add", "path": "/", "value": {"a": [1]}}]`,
+	} {
+		f.Add(seed, true)
+		f.Add(seed, false)
+	}
+	a := New(newService(f, Options{}).images, Options{})
+	f.Fuzz(func(t *testing.T, body string, old bool) {
+		r := httptest.NewRequest("PATCH", "/v2/images/x", strings.NewReader(body))
+		r.Header.Set("Content-Type", patchV21)
+		if old {
+			r.Header.Set("Content-Type", patchV20)
+		}
+		changes, err := a.readPatch(r)
+		if p := problemOf(err); err != nil && (p.code < 400 || p.code > 499) {
+			t.Errorf("%q: %v; want a mistake of the client", body, err)
+		}
+		for _, c := range changes {
+			switch c.Value.(type) {
+			case nil, string, bool, int64, []string, []any:
+			default:
+				t.Errorf("%q: value of %s is %#v", body, c.Attribute, c.Value)
+			}
 		}
 	})
 }
