@@ -41,6 +41,11 @@ func TestCutAnywhere(t *testing.T) {
 				}
 				return
 			}
+			if n%2 == 0 { // once more, on the way to something else
+				s.cut = func(string) int { return n }
+				_, _ = s.apply(stages(v + "x")...) // whether it was cut or came to its end
+				s.cut = nil
+			}
 			p := s.plan(stages(v)...)
 			for _, c := range p.Stages[0].Targets[0].Changes {
 				if c.Drifted {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"glancectl/provision"
 	"glancectl/provision/localhost"
 	"glancectl/provision/machine"
@@ -245,6 +247,27 @@ func TestReceiptFollowsRevision(t *testing.T) {
 	}
 	if rc := s.receipt("a"); rc.Revision != "r2" || rc.Digest != "d2" || !rc.Modified {
 		t.Errorf("receipt = %+v; want the new revision", rc)
+	}
+}
+
+// What happens is told in order, with the names that views need.
+func TestEvents(t *testing.T) {
+	s := newSite(t)
+	f := s.file("a", "x", "1")
+	s.done(stage("one", target("a", machine.Dir{Path: s.path("a", ""), Mode: 0o755})))
+	s.events = nil
+	tg := target("a", f, failing("bad"))
+	if _, err := s.apply(stage("one", tg)); err == nil {
+		t.Fatal("Apply = nil; want the failure")
+	}
+	want := []string{
+		"observe_done  a", "stage_start one", "target_start one a",
+		"step_start one a " + f.ID(), "step_done one a " + f.ID(),
+		"step_start one a command:bad", "step_failed one a command:bad",
+		"target_failed one a", "stage_done one",
+	}
+	if d := cmp.Diff(want, s.events); d != "" {
+		t.Errorf("events: -want +got:\n%s", d)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -31,7 +32,8 @@ type Entry struct {
 	Hash string `toml:"hash"` // of the content we left; "" when no apply came to its end
 	// Pending is the hash that an apply was about to leave. It is set before
 	// the apply begins and empty after it, so that an apply that was cut off
-	// is not taken for a change by hand.
+	// is not taken for a change by hand. After several that were cut off it
+	// has a line for each, the last first.
 	Pending  string `toml:"pending,omitempty"`
 	Attrs    string `toml:"attrs,omitempty"`    // mode and owner, as Attrs writes them
 	Created  bool   `toml:"created,omitempty"`  // it was not there before us
@@ -43,8 +45,11 @@ type Entry struct {
 // Knows reports whether hash is one that an apply of ours left or was about
 // to leave.
 func (e *Entry) Knows(hash string) bool {
-	return hash != "" && (hash == e.Hash || hash == e.Pending)
+	return hash != "" && (hash == e.Hash || slices.Contains(strings.Split(e.Pending, "\n"), hash))
 }
+
+// Settled reports whether the last apply of this entry came to its end.
+func (e *Entry) Settled() bool { return e.Hash != "" && e.Pending == "" }
 
 // ParseReceipt reads a receipt. Fields and schemas it does not know are
 // errors: they come from a newer glancectl, which a plan must not undo.
@@ -108,7 +113,9 @@ func (r *Receipt) announce(changes []Change) *Receipt {
 			continue
 		}
 		if old := next.Entry(e.ID); old != nil {
-			old.Pending = e.Hash
+			if !slices.Contains(strings.Split(old.Pending, "\n"), e.Hash) {
+				old.Pending = strings.TrimSuffix(e.Hash+"\n"+old.Pending, "\n")
+			}
 			old.Created = old.Created || e.Created
 			old.Data, old.Scratch = e.Data, e.Scratch
 			if old.Original == "" {
@@ -181,7 +188,8 @@ func (r *Receipt) confirm(outstanding map[string]bool) *Receipt {
 	next.Entries = slices.Clone(r.Entries)
 	for i := range next.Entries {
 		if e := &next.Entries[i]; e.Pending != "" && !outstanding[e.ID] {
-			e.Hash, e.Pending = e.Pending, ""
+			e.Hash, _, _ = strings.Cut(e.Pending, "\n")
+			e.Pending = ""
 		}
 	}
 	return &next

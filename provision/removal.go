@@ -157,7 +157,7 @@ func (r *remover) ops(e Entry, kind, name string) []Op {
 // fileOps remove a file or link, or put back what was there before.
 func (r *remover) fileOps(e Entry, name string) []Op {
 	fact, there := r.facts.Files[name]
-	if e.Hash == "" && there && fact.SHA256 != e.Pending && fact.Target != e.Pending {
+	if e.Hash == "" && there && !e.Knows(fact.SHA256) && !e.Knows(fact.Target) {
 		// The apply that was to write it never came so far: what is there
 		// is not ours.
 		return nil

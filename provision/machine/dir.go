@@ -43,7 +43,7 @@ func (r Dir) Observe(_ context.Context, _ provision.Reader, f *provision.Facts) 
 		ID: r.ID(), Action: provision.Update, Summary: "directory " + r.Path,
 		Hash:    dirHash,
 		Record:  &provision.Entry{Hash: dirHash, Attrs: attrs, Data: r.Data, Scratch: r.Scratch},
-		Drifted: e != nil && e.Hash != "",
+		Drifted: e != nil && e.Settled(),
 	}
 	switch {
 	case !there:
@@ -56,7 +56,7 @@ func (r Dir) Observe(_ context.Context, _ provision.Reader, f *provision.Facts) 
 	case sameAttrs(fact, want):
 		return nil, nil
 	default:
-		ch.Drifted = e != nil && e.Attrs != attrsOf(fact, want)
+		ch.Drifted = e != nil && e.Settled() && e.Attrs != attrsOf(fact, want)
 		ch.Summary += fmt.Sprintf(" %s -> %s", attrsOf(fact, want), attrs)
 		ch.Ops = []provision.Op{provision.SetAttrs{Path: r.Path, Mode: want.mode, Owner: want.owner, Group: want.group}}
 	}

@@ -44,7 +44,7 @@ func compare(f *provision.Facts, id string, want wanted) (compared, error) {
 		case c.content:
 			c.drifted = !c.there || c.fact.IsLink() || !e.Knows(c.fact.SHA256)
 		case c.attrs:
-			c.drifted = e.Attrs != attrsOf(c.fact, want)
+			c.drifted = e.Settled() && e.Attrs != attrsOf(c.fact, want)
 		}
 	}
 	return c, nil

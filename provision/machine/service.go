@@ -54,9 +54,11 @@ func (r Unit) Observe(_ context.Context, _ provision.Reader, f *provision.Facts)
 	reason, newer := stale(f, r.Watch, u.Started)
 	switch {
 	case !active:
-		ch.Action = provision.Create
+		if e == nil {
+			ch.Action = provision.Create
+		}
 		ch.Summary = fmt.Sprintf("start %s (%s)", r.Name, u.Active)
-		ch.Drifted = e != nil && e.Hash != ""
+		ch.Drifted = e != nil && e.Settled()
 	case newer:
 		ch.Action = provision.Restart
 		ch.Summary = fmt.Sprintf("restart %s: %s", r.Name, reason)
@@ -65,7 +67,7 @@ func (r Unit) Observe(_ context.Context, _ provision.Reader, f *provision.Facts)
 		ch.Summary = fmt.Sprintf("restart %s: systemd has not read its unit file", r.Name)
 	case !enabled:
 		ch.Summary = fmt.Sprintf("enable %s", r.Name)
-		ch.Drifted = e != nil && e.Hash != ""
+		ch.Drifted = e != nil && e.Settled()
 		ch.Ops = []provision.Op{provision.StartUnit{Name: r.Name, Reload: reload}}
 	default:
 		return nil, nil
@@ -154,7 +156,10 @@ func (r Process) Observe(_ context.Context, _ provision.Reader, f *provision.Fac
 		ch.Summary = fmt.Sprintf("restart %s: %s", r.Name, reason)
 		ch.Ops = []provision.Op{provision.StopProcess{PIDFile: r.PIDFile, PID: p.PID, Ticks: p.Ticks}}
 	} else {
-		ch.Drifted = e != nil && e.Hash != ""
+		ch.Drifted = e != nil && e.Settled()
+		if e != nil {
+			ch.Action = provision.Update
+		}
 	}
 	ch.Ops = append(ch.Ops, provision.StartProcess{Argv: r.Argv, Env: r.Env, PIDFile: r.PIDFile, LogFile: r.LogFile})
 	return []provision.Change{ch}, nil

@@ -38,7 +38,7 @@ func TestProcess(t *testing.T) {
 		t.Errorf("after its file changed: %+v, process %s then %s; want a restart", changes, first, pid())
 	}
 	kill(t, pid())
-	if c := one(t, b.apply(conf, p)); c.Action != provision.Create || !c.Drifted {
+	if c := one(t, b.apply(conf, p)); c.Action != provision.Update || !c.Drifted {
 		t.Errorf("after it was killed: %+v; want it started, as drifted", c)
 	}
 	second := pid()

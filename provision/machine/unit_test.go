@@ -101,7 +101,7 @@ func TestUnit(t *testing.T) {
 	}
 
 	remove(t, units+"/api.service.active")
-	if c := one(t, b.apply(file, conf, unit)); c.Action != provision.Create || !c.Drifted {
+	if c := one(t, b.apply(file, conf, unit)); c.Action != provision.Update || !c.Drifted {
 		t.Errorf("after it was stopped by hand: %+v; want it started, as drifted", c)
 	}
 	remove(t, units+"/api.service.enabled")
@@ -147,7 +147,11 @@ func TestUnitThatFails(t *testing.T) {
 		}
 	}
 	file.Content = []byte("[Unit]\n")
-	b.apply(file, unit)
+	for _, c := range b.apply(file, unit) {
+		if c.Drifted {
+			t.Errorf("%s is taken for a change by hand after an apply that failed", c.ID)
+		}
+	}
 }
 
 // Without systemd, or with a masked unit, the plan says so.

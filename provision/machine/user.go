@@ -36,7 +36,7 @@ func (r Group) Observe(_ context.Context, _ provision.Reader, f *provision.Facts
 		ID: r.ID(), Action: provision.Create, Summary: "group " + r.Name,
 		Hash:    r.Name,
 		Record:  &provision.Entry{Hash: r.Name, Created: true},
-		Drifted: e != nil && e.Hash != "",
+		Drifted: e != nil && e.Settled(),
 		Ops:     []provision.Op{provision.AddGroup{Name: r.Name}},
 	}}, nil
 }
@@ -82,7 +82,7 @@ func (r User) Observe(_ context.Context, _ provision.Reader, f *provision.Facts)
 		ID: r.ID(), Action: provision.Create, Summary: "user " + r.Name,
 		Hash:    hash,
 		Record:  &provision.Entry{Hash: hash, Created: !ok},
-		Drifted: e != nil && e.Hash == hash,
+		Drifted: e != nil && e.Settled() && e.Hash == hash,
 		Ops:     []provision.Op{provision.AddUser{Name: r.Name, Group: r.Group, Home: r.Home, Shell: r.Shell, Modify: ok}},
 	}
 	if ok {
