@@ -40,8 +40,8 @@ type block struct {
 // up, gets an error.
 type digester struct {
 	r    io.Reader
-	pool *sync.Pool  // of *block
-	free chan *block // room for all blocks
+	pool *sync.Pool    // of *block
+	free chan *block   // room for all blocks
 	done chan struct{} // closed by finish
 	wg   sync.WaitGroup
 	sums [2]hash.Hash
