@@ -28,7 +28,7 @@ type Query struct {
 
 // A Filter compares one attribute.
 type Filter struct {
-	Attribute string   // name, status, container_format, disk_format, id, size, min_ram, min_disk, owner, checksum, os_hash_algo, os_hash_value, protected, created_at, updated_at
+	Attribute string   // name, status, container_format, disk_format, id, size, min_ram, min_disk, owner, checksum, os_hash_algo, os_hash_value, protected, virtual_size, created_at, updated_at, deleted_at
 	Op        string   // "eq", "neq", "in", "lt", "lte", "gt", "gte"
 	Values    []string // one, or several for "in"; times in RFC 3339 UTC, booleans "true" or "false"
 }

@@ -37,6 +37,9 @@ type Catalog struct {
 	readers *sql.DB
 	writers *sql.DB // the same as readers unless the database has one writer at a time
 	now     func() time.Time
+	// window is how many images a page is looked for among before the planner
+	// decides how to look.
+	window int
 }
 
 // The suite in catalogtest holds Catalog to the interface's comments.
@@ -52,7 +55,7 @@ func Open(url string, o Options) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Catalog{target: t, now: o.Now}
+	c := &Catalog{target: t, now: o.Now, window: 2000}
 	if c.now == nil {
 		c.now = time.Now
 	}

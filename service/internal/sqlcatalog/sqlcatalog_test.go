@@ -46,6 +46,16 @@ func TestSQLite(t *testing.T) {
 	catalogtest.Run(t, func(t *testing.T) glance.Catalog { return synced(t, sqliteURL(t)) })
 }
 
+// The suite's catalogs are small. With a small window their pages are looked
+// for in both ways, too.
+func TestSQLiteSmallWindow(t *testing.T) {
+	catalogtest.Run(t, func(t *testing.T) glance.Catalog {
+		c := synced(t, sqliteURL(t))
+		c.window = 3
+		return c
+	})
+}
+
 func TestMariaDB(t *testing.T) {
 	url := mariaDB(t)
 	if url == "" {
@@ -54,6 +64,19 @@ func TestMariaDB(t *testing.T) {
 	catalogtest.Run(t, func(t *testing.T) glance.Catalog {
 		wipe(t, url)
 		return synced(t, url)
+	})
+}
+
+func TestMariaDBSmallWindow(t *testing.T) {
+	url := mariaDB(t)
+	if url == "" {
+		return
+	}
+	catalogtest.Run(t, func(t *testing.T) glance.Catalog {
+		wipe(t, url)
+		c := synced(t, url)
+		c.window = 3
+		return c
 	})
 }
 
