@@ -316,8 +316,9 @@ func TestDelete(t *testing.T) {
 			if err := h.Delete(as(t, "member t1"), im.ID); err != nil {
 				t.Fatal(err)
 			}
-			if got := h.events.take(); got != "image.delete" {
-				t.Errorf("events = %s; want image.delete", got)
+			want := map[bool]string{false: "image.delete deleted", true: "image.delete pending_delete"}[delayed]
+			if got := h.events.take(); got != want {
+				t.Errorf("events = %s; want %s", got, want)
 			}
 			_, err := h.Get(as(t, "admin"), im.ID)
 			is(t, "Get", err, glance.ErrNotFound)

@@ -49,8 +49,11 @@ func (s *Images) Delete(ctx context.Context, id ID) error {
 		}
 	}
 	if gone.Status == PendingDelete && !s.o.DelayedDelete {
-		// A conflict means that the scrubber was here first.
-		if err := s.bury(ctx, gone); err != nil && !errors.Is(err, ErrConflict) {
+		buried, err := s.bury(ctx, gone)
+		switch {
+		case err == nil:
+			gone = buried
+		case !errors.Is(err, ErrConflict): // else the scrubber was here first
 			s.o.Log.WarnContext(ctx, "data of a deleted image is left to the scrubber", "image", id, "error", err)
 		}
 	}
@@ -96,11 +99,13 @@ func (s *Images) Scrub(ctx context.Context, id ID) error {
 	if im.Status != PendingDelete {
 		return refuse(ErrConflict, "Image status transition from %s to %s is not allowed", im.Status, Deleted)
 	}
-	return s.bury(ctx, im)
+	_, err = s.bury(ctx, im)
+	return err
 }
 
-// bury removes the data of an image that is pending_delete.
-func (s *Images) bury(ctx context.Context, im *Image) error {
+// bury removes the data of an image that is pending_delete, and returns the
+// image as it is when all of it is gone.
+func (s *Images) bury(ctx context.Context, im *Image) (*Image, error) {
 	after := im.Clone()
 	var failed error
 	for i, l := range after.Locations {
@@ -115,14 +120,14 @@ func (s *Images) bury(ctx context.Context, im *Image) error {
 	}
 	if failed == nil {
 		if err := after.moveTo(Deleted); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := s.catalog.Update(ctx, im, after); err != nil && !errors.Is(err, ErrNotFound) {
 		failed = errors.Join(failed, err)
 	}
 	if failed != nil {
-		return fmt.Errorf("remove data of image %s: %w", im.ID, failed)
+		return nil, fmt.Errorf("remove data of image %s: %w", im.ID, failed)
 	}
-	return nil
+	return after, nil
 }

@@ -115,6 +115,9 @@ func (e *events) Notify(_ context.Context, event glance.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := event.Type
+	if s == "image.delete" {
+		s += " " + string(event.Image.Status)
+	}
 	if event.Err != nil {
 		s += " failed"
 	}
