@@ -85,14 +85,13 @@ func Apply(ctx context.Context, p *Plan, connect Connect, o Options) (*Report, e
 	a := newApplier(p, connect, &o)
 	defer a.close()
 	report := new(Report)
-	reports := make(map[*PlannedTarget]*TargetReport)
 	for i := range p.Stages {
-		if !a.stage(ctx, &p.Stages[i], report, reports) {
+		if !a.stage(ctx, &p.Stages[i], report) {
 			break
 		}
 	}
 	a.checks(ctx, report)
-	a.refresh(ctx, report)
+	a.refresh(ctx)
 	report.Interrupted = ctx.Err() != nil
 	err := report.Err()
 	if report.Interrupted && !errors.Is(err, context.Cause(ctx)) {
@@ -130,7 +129,7 @@ func (a *applier) close() {
 }
 
 // stage works on one stage and reports whether the next may begin.
-func (a *applier) stage(ctx context.Context, s *PlannedStage, report *Report, reports map[*PlannedTarget]*TargetReport) bool {
+func (a *applier) stage(ctx context.Context, s *PlannedStage, report *Report) bool {
 	a.replaceOnce(ctx, s)
 	busy := slices.ContainsFunc(s.Targets, func(t PlannedTarget) bool { return len(t.Changes) > 0 || t.Err != nil })
 	if !busy {
@@ -269,7 +268,7 @@ func (a *applier) observeAgain(ctx context.Context, n *applied, t Target) ([]Cha
 
 // refresh brings the receipts of nodes up to date that saw no change, or of
 // which an earlier apply was cut off. Nobody fails for it.
-func (a *applier) refresh(ctx context.Context, report *Report) {
+func (a *applier) refresh(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}

@@ -151,17 +151,17 @@ func (l *lock) take(ctx context.Context, h Holder) (from string, err error) {
 	s.line("if ! mv -T -- %s %s 2>/dev/null; then", dir, lockDir)
 	s.line("old=$(base64 -w0 <%s || :)", file)
 	s.line("age=$(( $(date +%%s) - $(stat -c %%Y -- %s || date +%%s) ))", file)
-	s.line(`if [ "$age" -le %d ]; then rm -rf -- %s; echo "held $age $old"; exit 0; fi`, int(lockStale.Seconds()), dir)
+	s.line(`if [ "$age" -le %d ]; then rm -rf -- %s; echo; echo "held $age $old"; exit 0; fi`, int(lockStale.Seconds()), dir)
 	s.line("mv -T -- %s %s", lockDir, dead)
 	// Between the look and the rename somebody else may have been faster:
 	// then what was moved is alive, and goes back.
-	s.line(`if [ "$(base64 -w0 <%s)" != "$old" ]; then mv -T -- %s %s; rm -rf -- %s; echo "held 0 $old"; exit 0; fi`,
+	s.line(`if [ "$(base64 -w0 <%s)" != "$old" ]; then mv -T -- %s %s; rm -rf -- %s; echo; echo "held 0 $old"; exit 0; fi`,
 		Quote(l.path+".dead."+h.ID+"/info.json"), dead, lockDir, dir)
 	s.line("rm -rf -- %s", dead)
-	s.line(`mv -T -- %s %s || { rm -rf -- %s; echo "held 0 $(base64 -w0 <%s)"; exit 0; }`, dir, lockDir, dir, file)
-	s.line(`echo "taken $old"; exit 0`)
+	s.line(`mv -T -- %s %s || { rm -rf -- %s; echo; echo "held 0 $(base64 -w0 <%s)"; exit 0; }`, dir, lockDir, dir, file)
+	s.line(`echo; echo "taken $old"; exit 0`)
 	s.line("fi")
-	s.line("echo taken")
+	s.line("echo; echo taken")
 	res, err := l.m.Run(ctx, Cmd{Argv: []string{"sh", "-s"}, Stdin: strings.NewReader(s.end())})
 	if err != nil {
 		return "", fmt.Errorf("lock %s on %s: %w", l.path, l.m.Name(), err)
@@ -171,7 +171,7 @@ func (l *lock) take(ctx context.Context, h Holder) (from string, err error) {
 
 // answer reads what the script of take printed.
 func (l *lock) answer(res Result) (from string, err error) {
-	w := strings.Fields(string(res.Stdout))
+	w := strings.Fields(lastLine(string(res.Stdout)))
 	switch {
 	case len(w) == 1 && w[0] == "taken":
 		return "", nil

@@ -102,12 +102,17 @@ func (m *machine) Look(ctx context.Context, queries []Query) (*Facts, error) {
 	return f, nil
 }
 
+// beginMark is the first line of the answer. A shell's start-up files may
+// have printed something before it.
+const beginMark = "glancectl-begin"
+
 // script asks all questions. Every answer is a line that begins with what it
 // is about; what could hold a line break is sent in base64. Programs are
 // called once for all files, users and units together: twenty nodes on one
 // machine, as in the lab, feel every process.
 func (q *questions) script(state string) string {
 	s := newScript()
+	s.line(`printf '\n%%s\n' ` + beginMark)
 	s.line(`printf 'machine %%s %%s %%s\n' "$(uname -m)" "$(id -u)" "$(date +%%s.%%N)"`)
 	s.line(`{ while IFS== read -r k v; do [ "$k" != ID ] || printf 'os %%s\n' "$v"; done </etc/os-release; } 2>/dev/null`)
 	if state != "" {

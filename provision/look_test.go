@@ -11,7 +11,11 @@ import (
 )
 
 // An answer as a Debian 12 node with systemd 252 gives it.
-const answer = `machine aarch64 0 1790000000.250000000
+const answer = `Welcome to this machine!
+machine is not what this line tells
+
+glancectl-begin
+machine aarch64 0 1790000000.250000000
 os debian
 file 81a0 root glance 12 1789999000.000000001 1789999001.500000000 77 /etc/glance/a.conf
 file 41ed root root 4096 1789999000.000000000 1789999000.000000000 78 /etc/glance
@@ -87,7 +91,9 @@ func TestParseReusedPID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := q.parse(`machine x86_64 0 1790000000.0
+	f, err := q.parse(`
+glancectl-begin
+machine x86_64 0 1790000000.0
 file 81a4 root root 4 1789990000.000000000 1789990000.000000000 80 /run/p.pid
 process 0 99 100000 2000.25 c2xlZXAA
 end
@@ -103,11 +109,13 @@ func TestParseErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	head := "machine x86_64 0 1790000000.0\n"
+	begin := "\nglancectl-begin\n"
+	head := begin + "machine x86_64 0 1790000000.0\n"
 	for _, answer := range []string{
 		"",
 		head,
-		"end\n",
+		begin + "end\n",
+		strings.TrimPrefix(head, begin) + "end\n",
 		head + "surprise\nend\n",
 		head + "file 81a4 root root 4 1.0 1.0 80 /b\nend\n",
 		head + "file 81a4 root root\nend\n",

@@ -26,6 +26,7 @@ func (q *questions) parse(out string) (*Facts, error) {
 		Processes: make(map[string]ProcessFact),
 		Commands:  make(map[string]CommandFact),
 	}
+	_, out, _ = strings.Cut(out, "\n"+beginMark+"\n")
 	var units []string
 	ended := false
 	for line := range strings.Lines(out) {

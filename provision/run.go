@@ -97,6 +97,7 @@ func cutError(res Result) error {
 func batchScript(ops []Op) string {
 	s := newScript()
 	s.line("umask 022")
+	s.line("echo") // ends a line that a shell's start-up files may have begun
 	for i, o := range ops {
 		s.line("op%d() {", i)
 		o.render(s)

@@ -1,11 +1,13 @@
 package sshhost
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"sync"
 	"time"
 
@@ -13,6 +15,9 @@ import (
 
 	"glancectl/provision"
 )
+
+// sudoRefused is what sudo says when it does not let a user do as asked.
+var sudoRefused = regexp.MustCompile(`^sudo: a password is required|^sudo: .*no tty present|not in the sudoers file|may not run sudo`)
 
 // grace is how long a session has to end after it was told to.
 const grace = time.Second
@@ -132,6 +137,8 @@ func (h *Host) result(stdout, stderr []byte, err error, fail func(error) (provis
 	res := provision.Result{Stdout: stdout, Stderr: stderr}
 	var exit *ssh.ExitError
 	switch {
+	case errors.As(err, &exit) && h.cfg.User != "root" && sudoRefused.Match(stderr):
+		return fail(fmt.Errorf("user %s needs sudo without a password (NOPASSWD): %s", h.cfg.User, bytes.TrimSpace(stderr)))
 	case errors.As(err, &exit):
 		res.Status = exit.ExitStatus()
 	case errors.Is(err, io.EOF) && h.Alive():

@@ -229,6 +229,21 @@ func TestSudo(t *testing.T) {
 	}
 }
 
+func TestSudoRefused(t *testing.T) {
+	bin := t.TempDir()
+	script := "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n"
+	if err := os.WriteFile(filepath.Join(bin, "sudo"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := hosttest.NewServer(t, "PATH="+bin+":"+os.Getenv("PATH"))
+	c := config(s)
+	c.User = "debian"
+	_, err := dial(t, c).Run(t.Context(), provision.Cmd{Argv: []string{"true"}})
+	if err == nil || !strings.Contains(err.Error(), "user debian needs sudo without a password") {
+		t.Errorf("Run = %v; want what is missing", err)
+	}
+}
+
 func TestTrips(t *testing.T) {
 	s := hosttest.NewServer(t)
 	h := dial(t, config(s))
