@@ -43,22 +43,29 @@ func (s *Images) Delete(ctx context.Context, id ID) error {
 	}
 	// From here on the image is gone for everybody; the rest is clean-up.
 	ctx = context.WithoutCancel(ctx)
-	if s.o.Cache != nil {
-		if err := s.o.Cache.Drop(ctx, id); err != nil {
-			s.o.Log.WarnContext(ctx, "cached copy of a deleted image stays behind", "image", id, "error", err)
-		}
-	}
-	if gone.Status == PendingDelete && !s.o.DelayedDelete {
-		buried, err := s.bury(ctx, gone)
-		switch {
-		case err == nil:
-			gone = buried
-		case !errors.Is(err, ErrConflict): // else the scrubber was here first
-			s.o.Log.WarnContext(ctx, "data of a deleted image is left to the scrubber", "image", id, "error", err)
-		}
-	}
-	s.notify(ctx, Event{Type: "image.delete", Image: gone})
+	s.notify(ctx, Event{Type: "image.delete", Image: s.clear(ctx, gone)})
 	return nil
+}
+
+// clear removes what is left of an image that Delete took away, and returns
+// the image as it is then.
+func (s *Images) clear(ctx context.Context, im *Image) *Image {
+	if s.o.Cache != nil {
+		if err := s.o.Cache.Drop(ctx, im.ID); err != nil {
+			s.o.Log.WarnContext(ctx, "cached copy of a deleted image stays behind", "image", im.ID, "error", err)
+		}
+	}
+	if im.Status != PendingDelete || s.o.DelayedDelete {
+		return im
+	}
+	buried, err := s.bury(ctx, im)
+	if err == nil {
+		return buried
+	}
+	if !errors.Is(err, ErrConflict) { // else the scrubber was here first
+		s.o.Log.WarnContext(ctx, "data of a deleted image is left to the scrubber", "image", im.ID, "error", err)
+	}
+	return im
 }
 
 func notDeletable(id ID) error {

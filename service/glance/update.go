@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // An Op is what a Change does.
@@ -248,17 +249,5 @@ func same(a, b *Image) bool {
 		equal(a.ContainerFormat, b.ContainerFormat) && equal(a.Owner, b.Owner) &&
 		a.MinDisk == b.MinDisk && a.MinRAM == b.MinRAM &&
 		a.Protected == b.Protected && a.Hidden == b.Hidden &&
-		maps.Equal(a.Properties, b.Properties) && equalSets(a.Tags, b.Tags)
-}
-
-func equalSets(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
+		maps.Equal(a.Properties, b.Properties) && slices.Equal(a.Tags, b.Tags)
 }

@@ -86,7 +86,7 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader) (*Image,
 	active.Size, active.Checksum = &n, &checksum
 	algo := s.o.HashAlgo
 	active.HashAlgo, active.HashValue = &algo, &sum
-	if n > 0 && active.DiskFormat != nil && *active.DiskFormat == "raw" {
+	if n > 0 && *active.DiskFormat == "raw" && *active.ContainerFormat == "bare" {
 		active.VirtualSize = &n
 	}
 	active.Locations = []Location{{URL: url, Metadata: map[string]string{}, Status: Active}}
