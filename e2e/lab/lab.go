@@ -209,11 +209,13 @@ func (l *Lab) each(do func(*Node) error) error {
 func (l *Lab) Close() error {
 	var err error
 	if l.reaper != nil {
-		err = l.reaper.finish()
+		if err = l.reaper.finish(); err != nil { // somebody killed it
+			err = reap(context.Background())
+		}
 		l.reaper = nil
 	}
-	for _, n := range l.nodes {
-		if !l.config.Detach || err != nil {
+	if err == nil && !exists(filepath.Join(l.dir, detachedName)) {
+		for _, n := range l.nodes {
 			n.wait()
 		}
 	}

@@ -113,6 +113,9 @@ func (s Server) config(r provision.Reader, w way, user, password string) *mysql.
 	// With an empty mode the quoting in quote.go is right whatever the
 	// server's own setting is, and SHOW GRANTS quotes names one way.
 	c.Params = map[string]string{"sql_mode": "''"}
+	// For accounts that the server lets in with TLS only. Whose certificate it
+	// is does not matter: the connection is the one to the node.
+	c.TLSConfig = "preferred"
 	c.Logger = new(mysql.NopLogger)
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if w == relayed {

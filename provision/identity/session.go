@@ -170,7 +170,11 @@ func (s *session) ask(ctx context.Context) (again bool, err error) {
 			ID string `json:"id"`
 		} `json:"version"`
 	}
-	err = json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&document)
+	// Read to its end, so that the connection is used again.
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil {
+		err = json.Unmarshal(text, &document)
+	}
 	switch {
 	case resp.StatusCode >= 500:
 		return true, fmt.Errorf("%w: it answers with status %d", ErrConnect, resp.StatusCode)

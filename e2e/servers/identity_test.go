@@ -1,0 +1,183 @@
+package servers
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"glancectl/e2e/lab"
+	"glancectl/provision/identity"
+)
+
+const serviceSecret = "Planted-Service-5f1c9b7e"
+
+// openstack runs a line of the client as administrator.
+func (b *bench) openstack(line string) string {
+	b.t.Helper()
+	return b.sh(". " + lab.AdminOpenrc + "; " + line)
+}
+
+// asGlance asks for a token as the service does.
+const asGlance = `env OS_AUTH_URL=` + lab.AuthURL + ` OS_USERNAME=glance OS_PASSWORD=` + serviceSecret +
+	` OS_PROJECT_NAME=service OS_USER_DOMAIN_NAME=Default OS_PROJECT_DOMAIN_NAME=Default OS_IDENTITY_API_VERSION=3 ` +
+	`openstack token issue -f value -c id >/dev/null && echo ok`
+
+func TestRegistration(t *testing.T) {
+	b := newBench(t, lab.Config{Keystone: true}, lab.KeystoneNode)
+	g := identity.Registration{
+		Keystone: identity.Keystone{
+			Name: "main", AuthURL: lab.AuthURL, Region: lab.Region, Admin: identity.Credentials{Openrc: lab.AdminOpenrc},
+		},
+		User: "glance", Password: serviceSecret,
+		ServiceName: "glance", ServiceType: "image", Description: "OpenStack Image Service",
+		PublicURL: "http://10.77.0.21:9292", InternalURL: "http://10.77.0.21:9292", AdminURL: "http://10.77.0.21:9292",
+	}
+	t.Run("create", func(t *testing.T) {
+		b := b.as(t, "root")
+		want := []string{
+			"create project service", "create user glance", "create role admin for user glance on project service",
+			"create service glance (image)", "create public endpoint in RegionOne: http://10.77.0.21:9292",
+			"create internal endpoint in RegionOne: http://10.77.0.21:9292", "create admin endpoint in RegionOne: http://10.77.0.21:9292",
+		}
+		if diff := cmp.Diff(want, b.apply(g)); diff != "" {
+			t.Errorf("done (-want +got):\n%s", diff)
+		}
+		if got := b.sh(asGlance); got != "ok" {
+			t.Errorf("log in as glance on project service: %q", got)
+		}
+		if got := b.openstack("openstack catalog show image -f value -c name -c type"); got != "glance\nimage" {
+			t.Errorf("the catalog has %q", got)
+		}
+		b.frugal(g, 2)
+	})
+
+	for _, test := range []struct {
+		name  string
+		spoil string
+		want  []string
+	}{
+		{"password", "openstack user set --password other glance", []string{"update user glance: log-in fails, set the password"}},
+		{"disabled, with another password", "openstack user set --disable --password other glance", []string{"update user glance: enable"}},
+		{"endpoint moved and doubled",
+			"openstack endpoint set --url http://old:9292/v1 $(openstack endpoint list --service image --interface internal -f value -c ID); " +
+				"openstack endpoint create --region RegionOne image public http://other:9292; " +
+				"openstack endpoint create --region RegionTwo image public http://two:9292",
+			[]string{
+				"update public endpoint in RegionOne: remove duplicates (1)",
+				"update internal endpoint in RegionOne: http://old:9292/v1 -> http://10.77.0.21:9292",
+			}},
+		{"service renamed and disabled", "openstack service set --name pictures --disable image", []string{"update service glance (image): name pictures -> glance"}},
+		{"role taken away", "openstack role remove --project service --user glance admin", []string{"create role admin for user glance on project service"}},
+		{"project gone", "openstack project delete service", []string{"create project service", "create role admin for user glance on project service"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := b.as(t, "root")
+			b.openstack(test.spoil)
+			if diff := cmp.Diff(test.want, b.apply(g)); diff != "" {
+				t.Errorf("done (-want +got):\n%s", diff)
+			}
+			if got := b.sh(asGlance); got != "ok" {
+				t.Errorf("log in as glance on project service: %q", got)
+			}
+		})
+	}
+	t.Run("credentials", func(t *testing.T) { credentials(t, b, g) })
+	t.Run("another role", func(t *testing.T) {
+		h := g
+		h.Role = "imagemaster"
+		want := []string{"create role imagemaster", "create role imagemaster for user glance on project service"}
+		if got := b.as(t, "root").apply(h); !slices.Equal(got, want) {
+			t.Errorf("done = %q; want %q", got, want)
+		}
+	})
+	t.Run("several services", func(t *testing.T) { severalServices(t, b, g) })
+	t.Run("waits", func(t *testing.T) { waits(t, b, g) })
+	t.Run("remove", func(t *testing.T) { unregister(t, b, g) })
+}
+
+// credentials come from all places that can be named.
+func credentials(t *testing.T, b *bench, g identity.Registration) {
+	b.sh(`mkdir -p /etc/openstack && cd /etc/openstack && umask 077 && . ` + lab.AdminOpenrc + `
+cat >clouds.yaml <<END
+clouds:
+  lab:
+    auth: {auth_url: $OS_AUTH_URL, username: admin, project_name: admin, user_domain_name: Default, project_domain_name: Default}
+END
+echo "clouds: {lab: {auth: {password: '$OS_PASSWORD'}}}" >secure.yaml`)
+	for name, admin := range map[string]identity.Credentials{
+		"clouds.yaml": {CloudsYAML: "/etc/openstack/clouds.yaml", Cloud: "lab"},
+		"fields":      {Username: "admin", Password: b.lab.AdminPassword(), Project: "admin"},
+	} {
+		h := g
+		h.Keystone.Admin = admin
+		// As an ordinary login, who reads root's files through sudo.
+		if got := b.as(t, lab.Operator).apply(h); len(got) > 0 {
+			t.Errorf("%s: done = %q; want nothing", name, got)
+		}
+	}
+	b = b.as(t, "root")
+	wrong := g
+	wrong.Keystone.Admin = identity.Credentials{Username: "admin", Password: "wrong-secret", Project: "admin"}
+	b.refused(wrong, identity.ErrRefused, "wrong-secret", "log in to keystone main as admin", "wrong user name, password")
+	wrong.Keystone.Admin = identity.Credentials{Openrc: lab.DemoOpenrc}
+	b.refused(wrong, identity.ErrRefused, b.lab.DemoPassword(), "lacks the administrator's role")
+	wrong.Keystone.Admin = identity.Credentials{Openrc: "/root/nothing"}
+	b.refused(wrong, identity.ErrCredentials, serviceSecret, "/root/nothing")
+	domain := g
+	domain.Domain = "nowhere"
+	if _, _, err := b.observe(domain); err == nil || !strings.Contains(err.Error(), "domain nowhere") {
+		t.Errorf("Observe with an unknown domain = %v", err)
+	}
+}
+
+func severalServices(t *testing.T, b *bench, g identity.Registration) {
+	b = b.as(t, "root")
+	b.openstack("openstack service create --name second image")
+	if got := b.apply(g); len(got) > 0 {
+		t.Errorf("with another service of the type: done = %q; want nothing", got)
+	}
+	h := g
+	h.ServiceName = "third"
+	if _, _, err := b.observe(h); err == nil || !strings.Contains(err.Error(), "several services of type image") {
+		t.Errorf("Observe = %v; want an error, because nobody can tell which service is meant", err)
+	}
+	b.openstack("openstack service delete second")
+}
+
+// waits looks while the Keystone is being restarted.
+func waits(t *testing.T, b *bench, g identity.Registration) {
+	b = b.as(t, "root")
+	b.sh("systemctl stop keystone; systemd-run --quiet --on-active=3 systemctl start keystone")
+	told := make(chan string, 1)
+	g.Keystone.Progress = func(text string) { told <- text }
+	if got := b.apply(g); len(got) > 0 {
+		t.Errorf("after a restart: done = %q; want nothing", got)
+	}
+	select {
+	case text := <-told:
+		if !strings.Contains(text, lab.AuthURL) {
+			t.Errorf("progress = %q", text)
+		}
+	default:
+		t.Error("nobody was told of the waiting")
+	}
+}
+
+func unregister(t *testing.T, b *bench, g identity.Registration) {
+	b = b.as(t, "root")
+	m := identity.Removal{Keystone: g.Keystone, User: "glance", ServiceName: "glance", ServiceType: "image"}
+	got := b.apply(m)
+	if len(got) != 4 || got[3] != "delete user glance" {
+		t.Errorf("done = %q; want three endpoints and the user, because another region has endpoints", got)
+	}
+	b.openstack("openstack endpoint delete $(openstack endpoint list --service image --region RegionTwo -f value -c ID)")
+	if got, want := b.apply(m), []string{"delete service glance (image)"}; !slices.Equal(got, want) {
+		t.Errorf("done = %q; want %q", got, want)
+	}
+	left := b.openstack("openstack service list -f value -c Name; openstack user list -f value -c Name; openstack project list -f value -c Name")
+	if strings.Contains(left, "glance") || !strings.Contains(left, "service") {
+		t.Errorf("left: %q; want no glance, and the project service", left)
+	}
+}
