@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 )
 
 // A Report is what an apply did.
@@ -55,11 +54,10 @@ type applier struct {
 	nodes   map[string]*applied
 }
 
-// applied is a node during an apply.
+// applied is a node during an apply. Targets of one node take turns, so that
+// one goroutine at a time uses it.
 type applied struct {
-	name string
-
-	mu          sync.Mutex // targets of one node take turns
+	name        string
 	m           *machine
 	receipt     *Receipt
 	out         error           // why it is left out from now on
@@ -73,7 +71,8 @@ type applied struct {
 // stage side by side. A target that fails is left out of later stages, and
 // so is every other target on its node; the others go on. After each target
 // it is observed once more, and what was changed must be as wanted; after
-// the last stage the checks of changed nodes are asked until they pass.
+// the last stage, if it came to that, the checks of changed nodes are asked
+// until they pass.
 //
 // When ctx ends, ops that have begun end or are cut off without harm, nothing
 // else begins, and the report says so. The error is the report's Err, or why
@@ -85,13 +84,17 @@ func Apply(ctx context.Context, p *Plan, connect Connect, o Options) (*Report, e
 	a := newApplier(p, connect, &o)
 	defer a.close()
 	report := new(Report)
+	whole := true
 	for i := range p.Stages {
-		if !a.stage(ctx, &p.Stages[i], report) {
+		s := p.Stages[i] // a copy: the plan stays as it was shown
+		if whole = a.stage(ctx, &s, report); !whole {
 			break
 		}
 	}
-	a.checks(ctx, report)
-	a.refresh(ctx)
+	if whole { // what was only begun need not work yet
+		a.checks(ctx, report)
+		a.refresh(ctx)
+	}
 	report.Interrupted = ctx.Err() != nil
 	err := report.Err()
 	if report.Interrupted && !errors.Is(err, context.Cause(ctx)) {
@@ -187,8 +190,6 @@ func (a *applier) replaceOnce(ctx context.Context, s *PlannedStage) {
 // target works on one target.
 func (a *applier) target(ctx context.Context, s *PlannedStage, t *PlannedTarget) (r TargetReport) {
 	n := a.nodes[t.Host]
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	r = TargetReport{Stage: s.Name, Host: t.Host, Name: t.Name}
 	event := Event{Stage: s.Name, Host: t.Host, Target: t.Name}
 	switch {

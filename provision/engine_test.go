@@ -307,6 +307,10 @@ func TestRequiredStage(t *testing.T) {
 	s := newSite(t)
 	first := stage("one", target("a", failing("bad")), target("b", s.file("b", "x", "1")))
 	first.Required = true
+	first.Targets[1].Checks = []provision.Check{{Name: "answers", Ask: func(context.Context, provision.Reader) error {
+		t.Error("a node that is only half done was checked")
+		return nil
+	}}}
 	if _, err := s.apply(first, stage("two", target("b", s.file("b", "y", "1")))); err == nil {
 		t.Error("Apply = nil; want the failure")
 	}
