@@ -89,12 +89,12 @@ func RemovalChanges(f *Facts, entries []Entry, data bool) (changes []Change, kep
 			continue
 		}
 		c := Change{ID: e.ID, Action: Delete, Summary: kind + " " + name}
-		switch {
-		case r.keeps(e, kind, name):
+		if r.keeps(e, kind, name) {
 			kept = append(kept, e)
 			continue
-		default:
-			c.Ops = r.ops(e, kind, name)
+		}
+		if c.Ops = r.ops(e, kind, name); len(c.Ops) == 0 {
+			c.Summary = "forget " + c.Summary // it is gone, or was there before us
 		}
 		changes = append(changes, c)
 	}
