@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +32,9 @@ const (
 
 	// An incomplete file that has not grown for so long belongs to nobody.
 	aliveTime = time.Minute
+	// A client that takes longer than this does not keep the image out of the
+	// cache: another download may fill as well.
+	turnTime = 10 * time.Minute
 )
 
 var (
@@ -72,12 +77,8 @@ func (c *Cache) begin(e identity, patient bool) (*fill, error) {
 	if c.o.MaxSize > 0 && e.size > c.o.MaxSize {
 		return nil, errTooBig
 	}
-	if !c.claim(e.id) {
-		return nil, errTaken
-	}
 	f, err := c.createIncomplete(e.id)
 	if err != nil {
-		c.release(e.id)
 		return nil, err
 	}
 	w := &fill{
@@ -92,39 +93,22 @@ func (c *Cache) begin(e identity, patient bool) (*fill, error) {
 	return w, nil
 }
 
-// claim makes sure that this process fills the cache with an image only once
-// at a time.
-func (c *Cache) claim(id glance.ID) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.filling[id] {
-		return false
-	}
-	c.filling[id] = true
-	return true
-}
-
-func (c *Cache) release(id glance.ID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.filling, id)
-}
-
-// createIncomplete creates the file of a fill, unless another process is
-// filling the cache with the image. Two that begin at the same moment both do
-// it and one entry replaces the other: that costs some disk time, a lock
-// would cost more.
+// createIncomplete creates the file of a fill, unless another fill of the image
+// is under way, here or in another process. Two processes that begin at the
+// same moment both do it and one entry replaces the other: that costs some
+// disk time, a lock would cost more.
 func (c *Cache) createIncomplete(id glance.ID) (*os.File, error) {
+	c.beginning.Lock()
+	defer c.beginning.Unlock()
 	others, err := c.incomplete(id)
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range others {
-		if info, err := o.Info(); err == nil && time.Since(info.ModTime()) < aliveTime {
-			return nil, errTaken
-		}
+	now := time.Now()
+	if slices.ContainsFunc(others, func(f fs.DirEntry) bool { return hasTurn(f, now) }) {
+		return nil, errTaken
 	}
-	f, err := os.CreateTemp(filepath.Join(c.dir, incompleteDir), string(id)+".*")
+	f, err := os.CreateTemp(filepath.Join(c.dir, incompleteDir), fmt.Sprintf("%s.%d.*", id, now.Unix()))
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +116,18 @@ func (c *Cache) createIncomplete(id glance.ID) (*os.File, error) {
 		return nil, errors.Join(err, f.Close(), remove(f.Name()))
 	}
 	return f, nil
+}
+
+// hasTurn reports whether an incomplete file keeps others from filling: it
+// grows, and has not taken too long already.
+func hasTurn(f fs.DirEntry, now time.Time) bool {
+	info, err := f.Info()
+	if err != nil || now.Sub(info.ModTime()) >= aliveTime {
+		return false
+	}
+	name := strings.Split(f.Name(), ".")
+	began, err := strconv.ParseInt(name[1], 10, 64)
+	return err == nil && now.Sub(time.Unix(began, 0)) < turnTime
 }
 
 // incomplete returns the incomplete entries of an image.
@@ -211,7 +207,6 @@ func (w *fill) end() {
 
 // run writes what comes, and makes it an entry if it is all of the image.
 func (w *fill) run() {
-	defer w.c.release(w.e.id)
 	err := w.writeAll()
 	if err == nil {
 		err = w.finish()
@@ -267,6 +262,9 @@ func (w *fill) writeAll() error {
 
 // finish verifies the data and makes it the entry of its image.
 func (w *fill) finish() error {
+	if f := w.c.lookup(context.Background(), w.e, false); f != nil {
+		return errors.Join(errTaken, f.Close()) // a faster one
+	}
 	if _, err := io.Copy(w.sum, io.NewSectionReader(w.f, w.hashed, w.size-w.hashed)); err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@
 //	ID                   the data of an image, whole and verified
 //	state/ID             the MD5 of the data, then one byte for each hit;
 //	                     its modification time is the last access
-//	incomplete/ID.xxx    a download under way, or what a killed one left
+//	incomplete/ID.T.xxx  a download under way since T, or what a killed one left
 //	invalid/ID.xxx       data that turned out not to be the image's
 //	queue/ID             an image that the prefetcher should get, oldest first
 //
@@ -58,9 +58,8 @@ type Cache struct {
 	o          Options
 	pruneBatch int
 
-	mu       sync.Mutex // guards filling
-	filling  map[glance.ID]bool
-	underway sync.WaitGroup // of fills
+	beginning sync.Mutex     // held by a fill until its file is there for others to see
+	underway  sync.WaitGroup // of fills
 }
 
 // Open returns the cache in dir and makes the directories that are missing.
@@ -73,7 +72,7 @@ func Open(dir string, o Options) (*Cache, error) {
 	o.StallTime = cmp.Or(o.StallTime, 24*time.Hour)
 	o.InvalidGrace = cmp.Or(o.InvalidGrace, time.Hour)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	return &Cache{dir: dir, o: o, pruneBatch: pruneBatch, filling: make(map[glance.ID]bool)}, nil
+	return &Cache{dir: dir, o: o, pruneBatch: pruneBatch}, nil
 }
 
 // Wait returns when no fill is under way any more, or with the error of ctx.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -418,7 +419,8 @@ func openFill(t *testing.T, c *Cache, im *image, f *os.File) io.ReadCloser {
 	r, err := c.Open(t.Context(), im.Image, 0, -1, im.fetch)
 	check(t, err)
 	w := r.(*tee).fill
-	check(t, remove(w.f.Name()))
+	own := w.f.Name() // stays, so that others see the fill
+	t.Cleanup(func() { check(t, remove(own)) })
 	check(t, w.f.Close())
 	w.f = f // the writer looks at it when the first buffer comes
 	return r
@@ -448,8 +450,6 @@ func TestDownloadWithFullDisk(t *testing.T) {
 	if !strings.Contains(log.String(), "no space left") {
 		t.Errorf("log = %q; want a line about the full disk", log)
 	}
-	download(t, c, im)
-	checkFiles(t, c, "", im.ID)
 }
 
 // A disk that hangs takes nothing but a little patience.
@@ -628,6 +628,35 @@ func TestOneFillAcrossProcesses(t *testing.T) {
 	wait(t, a)
 	check(t, b.Fill(t.Context(), im.Image, im.all))
 	checkFiles(t, b, "", im.ID)
+}
+
+// A client that is very slow fills the cache, but does not keep it from being
+// filled.
+func TestSlowClient(t *testing.T) {
+	c, _ := newCache(t, Options{})
+	im := newImage(1, 1_000_000)
+	r, err := c.Open(t.Context(), im.Image, 0, -1, im.fetch)
+	check(t, err)
+	read(t, c, im, 0, -1)
+	checkFiles(t, c, "")
+	started := r.(*tee).fill.f.Name()
+	name := strings.Split(filepath.Base(started), ".")
+	name[1] = strconv.FormatInt(time.Now().Add(-turnTime).Unix(), 10)
+	check(t, os.Rename(started, filepath.Join(filepath.Dir(started), strings.Join(name, "."))))
+	check(t, c.Fill(t.Context(), im.Image, im.all))
+	checkFiles(t, c, "", im.ID)
+	read(t, c, im, 0, 1)
+	got, err := io.ReadAll(r)
+	check(t, errors.Join(err, r.Close()))
+	if !bytes.Equal(got, im.data) {
+		t.Error("the slow download is not the image's data")
+	}
+	wait(t, c)
+	entries, err := c.Entries(t.Context())
+	check(t, err)
+	if len(entries) != 1 || entries[0].Hits != 1 {
+		t.Errorf("entries = %+v; want one with one hit: the slow one came too late", entries)
+	}
 }
 
 func TestDrop(t *testing.T) {
