@@ -108,25 +108,19 @@ func (d *decoder) typed(a *AttrSpec, attr *hcl.Attribute) cty.Value {
 	if v.IsNull() || !v.IsKnown() {
 		return v
 	}
-	rng := attr.Expr.Range()
 	want, words := wanted(a.Type)
 	ty := v.Type()
-	if want == cty.DynamicPseudoType {
-		if ty != cty.Number && ty != cty.String {
-			d.errorf(rng, adviseType(a, words), "wrong type: %s must be %s, not %s", a.Name, words, typeWords(ty))
-			return cty.DynamicVal
-		}
-		return v
+	wrong := ty != cty.Number && ty != cty.String // for what is written either way
+	if want != cty.DynamicPseudoType {
+		var err error
+		v, err = convert.Convert(v, want)
+		wrong = err != nil
 	}
-	out, err := convert.Convert(v, want)
-	if err != nil {
-		d.errorf(rng, adviseType(a, words), "wrong type: %s must be %s, not %s", a.Name, words, typeWords(ty))
+	if wrong {
+		d.errorf(attr.Expr.Range(), adviseType(a, words), "wrong type: %s must be %s, not %s", a.Name, words, typeWords(ty))
 		return cty.DynamicVal
 	}
-	if !out.IsWhollyKnown() {
-		return cty.DynamicVal
-	}
-	return out
+	return v
 }
 
 // wanted returns the cty type of a type of the language table, and its words.

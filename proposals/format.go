@@ -17,8 +17,8 @@ func Format(src []byte, filename string) ([]byte, error) {
 	if strings.HasSuffix(filename, ".json") {
 		return src, nil
 	}
-	if rng, deep := tooDeep(src, filename); deep {
-		return nil, fmt.Errorf("format %s:%d: nested deeper than %d levels", filename, rng.Start.Line, maxNesting)
+	if rng, limit := overLimit(src, filename); limit != "" {
+		return nil, fmt.Errorf("format %s:%d: %s", filename, rng.Start.Line, limit)
 	}
 	_, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
 	if diags.HasErrors() {

@@ -196,8 +196,8 @@ func (d *decoder) parse(name string) hcl.Body {
 
 // parseText parses what is known to the reporter as the file name.
 func (r *reporter) parseText(name string, text []byte) hcl.Body {
-	if rng, deep := tooDeep(text, name); deep {
-		r.errorf(rng, fmt.Sprintf("At most %d levels are allowed.", maxNesting), "the file nests too deeply")
+	if rng, limit := overLimit(text, name); limit != "" {
+		r.errorf(rng, "Write it in a simpler way.", "%s", limit)
 		return nil
 	}
 	parse := hclparse.NewParser().ParseHCL

@@ -265,22 +265,35 @@ proposal "p" {
 	}
 }
 
-// TestNestingIsLimited gives files that would take the parser down too far.
-func TestNestingIsLimited(t *testing.T) {
+// TestLimits gives files that would take the parser down too far, and numbers
+// that would take it too long.
+func TestLimits(t *testing.T) {
 	for _, src := range []string{
 		"x = " + strings.Repeat("(", 1e5), "x = " + strings.Repeat("[", 1e5), "x = " + strings.Repeat("!", 1e5), "x = " + strings.Repeat("b ? b : ", 1e5),
 		"x = " + strings.Repeat("b ? ", 1e5), "x = " + strings.Repeat("\"${", 1e5), strings.Repeat("a {\n", 1e5), "x = " + strings.Repeat("[for a in ", 1e5),
 	} {
 		_, diags := Load([]string{write(t, t.TempDir(), "p.hcl", src)}, Options{Env: environment()})
-		if len(diags) != 1 || diags[0].Summary != "the file nests too deeply" {
+		if len(diags) != 1 || diags[0].Summary != "the file nests deeper than 200 levels" {
 			t.Errorf("%.20q...: reported:\n%.500s", src, text(t, diags))
 		}
 		if _, err := Format([]byte(src), "p.hcl"); err == nil {
 			t.Errorf("%.20q... is formatted", src)
 		}
 	}
+	for _, number := range []string{"1e999999999", "1E+301", "2e-99999999999999999999"} {
+		_, diags := Load([]string{write(t, t.TempDir(), "p.hcl", described("", number))}, Options{Env: environment()})
+		if len(diags) != 1 || diags[0].Summary != "the number has more than 300 digits" {
+			t.Errorf("%s: reported:\n%s", number, text(t, diags))
+		}
+	}
+	for _, number := range []string{"9e299 * 9e299 * 9e299", `tonumber("1e99999")`, "1e-299 / 9e299"} {
+		_, diags := Load([]string{write(t, t.TempDir(), "p.hcl", role("api { port = "+number+" }\n scrub_time = "+number))}, Options{Env: environment()})
+		if got := text(t, diags); len(diags) != 2 || len(got) > 1000 {
+			t.Errorf("%s: reported:\n%s", number, got)
+		}
+	}
 	_, diags := Load([]string{write(t, t.TempDir(), "p.hcl.json", strings.Repeat("[", 1e5))}, Options{Env: environment()})
-	if len(diags) != 1 || diags[0].Summary != "the file nests too deeply" {
+	if len(diags) != 1 || diags[0].Summary != "the file nests deeper than 200 levels" {
 		t.Errorf("JSON: reported:\n%.500s", text(t, diags))
 	}
 }

@@ -78,7 +78,7 @@ func (d *decoder) integer(a *hcl.Attribute, lo, hi int) int {
 	f := v.AsBigFloat()
 	n, exact := f.Int64()
 	if exact != big.Exact || n < int64(lo) || n > int64(hi) {
-		d.errorf(a.Expr.Range(), fmt.Sprintf("Write a whole number from %d to %d.", lo, hi), "%s out of range: %s", a.Name, shown(a, f.Text('g', 10)))
+		d.errorf(a.Expr.Range(), fmt.Sprintf("Write a whole number from %d to %d.", lo, hi), "%s out of range: %s", a.Name, shown(a, numberText(f)))
 		return 0
 	}
 	return int(n)
@@ -103,7 +103,7 @@ func (d *decoder) share(a *hcl.Attribute) float64 {
 	}
 	f, _ := v.AsBigFloat().Float64()
 	if f < 0 || f > 1 {
-		d.errorf(a.Expr.Range(), "Write a share from 0 to 1, such as 0.20 for a fifth.", "%s out of range: %s", a.Name, shown(a, strconv.FormatFloat(f, 'g', -1, 64)))
+		d.errorf(a.Expr.Range(), "Write a share from 0 to 1, such as 0.20 for a fifth.", "%s out of range: %s", a.Name, shown(a, numberText(v.AsBigFloat())))
 		return 0
 	}
 	return f
@@ -288,8 +288,8 @@ func literal(v cty.Value) string {
 		return v.AsString()
 	case cty.Number:
 		f := v.AsBigFloat()
-		if f.MantExp(nil) > 128 {
-			return f.Text('g', 10) // too large for anything, and long
+		if f.MantExp(nil) > 128 || f.MantExp(nil) < -128 {
+			return numberText(f) // beyond anything that is counted here
 		}
 		return f.Text('f', -1)
 	default:
