@@ -285,10 +285,8 @@ func observeTarget(ctx context.Context, n *node, t Target) ([]Change, error) {
 // and nothing wants any more.
 func (n *node) leftovers(ctx context.Context) ([]Change, error) {
 	left := leftovers(n.facts.Receipt, n.wanted)
-	left = slices.DeleteFunc(left, func(e Entry) bool { return n.changing[e.ID] })
-	for i := range left {
-		left[i].Scratch = false // the service goes on, and so may who reads its logs
-	}
+	// Logs that are written elsewhere now are still there to be read.
+	left = slices.DeleteFunc(left, func(e Entry) bool { return n.changing[e.ID] || e.Logs })
 	if len(left) == 0 {
 		return nil, nil
 	}

@@ -39,7 +39,8 @@ type Entry struct {
 	Created  bool   `toml:"created,omitempty"`  // it was not there before us
 	Original string `toml:"original,omitempty"` // where what was there before us is kept
 	Data     bool   `toml:"data,omitempty"`     // a directory with users' data
-	Scratch  bool   `toml:"scratch,omitempty"`  // a directory whose content is nobody's loss
+	Scratch  bool   `toml:"scratch,omitempty"`  // a directory that goes with everything in it
+	Logs     bool   `toml:"logs,omitempty"`     // so does this one, but not before the whole does
 }
 
 // Knows reports whether hash is one that an apply of ours left or was about
@@ -117,7 +118,7 @@ func (r *Receipt) announce(changes []Change) *Receipt {
 				old.Pending = strings.TrimSuffix(e.Hash+"\n"+old.Pending, "\n")
 			}
 			old.Created = old.Created || e.Created
-			old.Data, old.Scratch = e.Data, e.Scratch
+			old.Data, old.Scratch, old.Logs = e.Data, e.Scratch, e.Logs
 			if old.Original == "" {
 				old.Original = e.Original
 			}

@@ -69,7 +69,7 @@ func RemovalQueries(entries []Entry) []Query {
 // ended, files and links removed or, where we had replaced something, put
 // back as they were, then directories and users that we made. Directories
 // with users' data stay unless data is set, and with them the users and
-// groups. Scratch directories go with everything in them. What stays is in
+// groups. Scratch directories and logs go with everything in them. What stays is in
 // kept. The facts answer RemovalQueries.
 func RemovalChanges(f *Facts, entries []Entry, data bool) (changes []Change, kept []Entry) {
 	sorted := slices.Clone(entries)
@@ -140,7 +140,7 @@ func (r *remover) ops(e Entry, kind, name string) []Op {
 		return r.fileOps(e, name)
 	case KindDir:
 		if e.Created {
-			return []Op{RemoveDir{Path: name, All: e.Scratch || e.Data && r.data}}
+			return []Op{RemoveDir{Path: name, All: e.Scratch || e.Logs || e.Data && r.data}}
 		}
 	case KindUser:
 		if _, ok := r.facts.Users[name]; ok && e.Created {

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -161,7 +162,8 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// What is turned off is removed.
+// What is turned off is removed, cached data included. Logs stay where they
+// are until everything goes.
 func TestApplyWithoutTheCache(t *testing.T) {
 	t.Parallel()
 	r := newRun(t)
@@ -170,15 +172,41 @@ func TestApplyWithoutTheCache(t *testing.T) {
 	if err := os.WriteFile(conf, []byte("[ref1]\nkey = old\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	cached := r.path("/var/lib/glance/image-cache/an-image")
+	if err := os.WriteFile(cached, []byte("data"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := r.path("/var/log/glance/api.log")
+	if err := os.WriteFile(log, []byte("started\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r.p.Glance.Cache.Enabled = false
+	for _, e := range []*proposals.Element{
+		&r.p.Glance.API.Element, &r.p.Glance.Registry.Element, &r.p.Glance.Scrubber.Element,
+		&r.p.Glance.Reaper.Element, &r.p.Glance.Pruner.Element, &r.p.Glance.Prefetcher.Element,
+	} {
+		e.LogFile = strings.Replace(e.LogFile, "/var/log/glance/", "/var/log/elsewhere/", 1)
+	}
 	changed := strings.Join(r.expand(), "\n")
 	for _, want := range []string{"delete file:" + conf, "delete dir:" + r.path("/var/lib/glance/image-cache")} {
 		if !strings.Contains(changed, want) {
 			t.Errorf("turning the cache off does not %s, but:\n%s", want, changed)
 		}
 	}
+	if _, err := os.Stat(cached); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was cached is still there: %v", err)
+	}
+	if _, err := os.Stat(log); err != nil {
+		t.Errorf("the logs of before went: %v", err)
+	}
 	if again := r.expand(); len(again) > 0 {
 		t.Errorf("the apply after that made the changes %q", again)
+	}
+	r.destroy(DestroyOptions{Images: true})
+	// The Swift file was not ours: it comes back.
+	want := []string{r.path("/etc"), r.path("/etc/glance"), conf}
+	if left := files(t, r.p.Nodes[0].Root); !slices.Equal(left, want) {
+		t.Errorf("destroy left %q; want %q", left, want)
 	}
 }
 

@@ -28,6 +28,7 @@ type dir struct {
 	data  bool        // it holds what users put there
 	scrap bool        // what it holds is of no use without the service
 	image bool        // it is for image data alone
+	logs  bool        // it holds logs
 	log   string      // it is for this log file alone
 }
 
@@ -50,7 +51,7 @@ func (s site) dirs() []dir {
 	)
 	for _, e := range s.elements() {
 		all = append(all, dir{
-			path: path.Dir(e.LogFile), what: "the directory of log_file " + e.LogFile, log: e.LogFile, scrap: true,
+			path: path.Dir(e.LogFile), what: "the directory of log_file " + e.LogFile, log: e.LogFile, logs: true,
 		})
 	}
 	var once []dir
@@ -68,6 +69,7 @@ func (s site) dirs() []dir {
 		o := &once[at]
 		o.data = o.data || d.data
 		o.scrap = o.scrap && d.scrap
+		o.logs = o.logs && d.logs
 		o.image = o.image && d.image
 		if o.log != d.log {
 			o.log = ""
@@ -103,7 +105,7 @@ func (s site) directories() []provision.Resource {
 	}
 	for _, d := range dirs {
 		rs = append(rs, machine.Dir{
-			Path: s.path(d.path), Owner: s.user(), Group: s.group(), Mode: d.mode, Data: d.data, Scratch: d.scrap,
+			Path: s.path(d.path), Owner: s.user(), Group: s.group(), Mode: d.mode, Data: d.data, Scratch: d.scrap, Logs: d.logs,
 		})
 	}
 	return rs

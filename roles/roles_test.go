@@ -91,6 +91,9 @@ func attributes(r provision.Resource) string {
 		if r.Scratch {
 			data += " scratch"
 		}
+		if r.Logs {
+			data += " logs"
+		}
 		return " " + provision.Attrs(r.Mode, r.Owner, r.Group) + data
 	case machine.File:
 		return " " + provision.Attrs(r.Mode, r.Owner, r.Group)

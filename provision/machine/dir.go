@@ -19,9 +19,12 @@ type Dir struct {
 	// Data says that users' data is below: a removal leaves a directory that
 	// is not empty unless it is told otherwise.
 	Data bool
-	// Scratch says that what is below came with the service and goes with it:
-	// logs, locks, caches. Destroying removes it all.
+	// Scratch says that what is below is of no use without the directory's
+	// service, such as a cache: removing the directory removes it all.
 	Scratch bool
+	// Logs says the same, but a directory of logs that is no longer wanted
+	// stays until everything else is removed.
+	Logs bool
 }
 
 // ID implements provision.Resource.
@@ -42,7 +45,7 @@ func (r Dir) Observe(_ context.Context, _ provision.Reader, f *provision.Facts) 
 	ch := provision.Change{
 		ID: r.ID(), Action: provision.Update, Summary: "directory " + r.Path,
 		Hash:    dirHash,
-		Record:  &provision.Entry{Hash: dirHash, Attrs: attrs, Data: r.Data, Scratch: r.Scratch},
+		Record:  &provision.Entry{Hash: dirHash, Attrs: attrs, Data: r.Data, Scratch: r.Scratch, Logs: r.Logs},
 		Drifted: e != nil && e.Settled(),
 	}
 	switch {
