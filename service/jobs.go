@@ -114,7 +114,7 @@ func runJob(ctx context.Context, program config.Program, o Options, open func(*p
 	}
 	for {
 		_ = p.once(ctx, j) // it is in the log, and the next run may do better
-		if !sleep(ctx, p.Scrub.Every) {
+		if !sleep(ctx, max(p.Scrub.Every, time.Second)) {
 			return nil
 		}
 	}

@@ -50,8 +50,9 @@ func (p *process) serve(ctx context.Context, h http.Handler, catalog *sqlcatalog
 		}
 		defer os.Remove(pid)
 	}
+	requests := &underway{next: h}
 	server := &http.Server{
-		Handler:           h,
+		Handler:           requests,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       p.Server.IdleTimeout,
 		MaxHeaderBytes:    p.Server.MaxHeader,
@@ -65,7 +66,7 @@ func (p *process) serve(ctx context.Context, h http.Handler, catalog *sqlcatalog
 	ended := make(chan error, 1)
 	background.Go(func() { ended <- server.Serve(l) })
 	p.started(l.Addr())
-	return p.await(ctx, server, ended)
+	return p.await(ctx, server, requests, ended)
 }
 
 // started tells everybody who waits for it.
@@ -80,7 +81,7 @@ func (p *process) started(addr net.Addr) {
 
 // await reopens the log whenever it is told to, and shuts the server down when
 // ctx ends.
-func (p *process) await(ctx context.Context, server *http.Server, ended <-chan error) error {
+func (p *process) await(ctx context.Context, server *http.Server, requests *underway, ended <-chan error) error {
 	for {
 		select {
 		case err := <-ended:
@@ -92,12 +93,16 @@ func (p *process) await(ctx context.Context, server *http.Server, ended <-chan e
 			}
 			p.notify("READY=1")
 		case <-ctx.Done():
-			return p.shutDown(ctx, server)
+			return p.shutDown(ctx, server, requests)
 		}
 	}
 }
 
-func (p *process) shutDown(ctx context.Context, server *http.Server) error {
+// cleanUp is how long requests that were broken off may take to put things in
+// order: an upload takes back what it wrote.
+const cleanUp = 10 * time.Second
+
+func (p *process) shutDown(ctx context.Context, server *http.Server, requests *underway) error {
 	p.notify("STOPPING=1")
 	p.log.Info("stopping")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.limit())
@@ -107,8 +112,43 @@ func (p *process) shutDown(ctx context.Context, server *http.Server) error {
 		p.log.Warn("requests were broken off", slog.Duration("after", p.limit()))
 		err = server.Close()
 	}
+	if !requests.wait(cleanUp) {
+		p.log.Error("requests that were broken off did not end", slog.Duration("after", cleanUp))
+	}
 	p.log.Info("stopped")
 	return err
+}
+
+// An underway knows whether requests are under way. The server does not, once
+// their connections are closed.
+type underway struct {
+	next http.Handler
+	mu   sync.RWMutex // held for reading by every request
+}
+
+// ServeHTTP implements http.Handler.
+func (u *underway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !u.mu.TryRLock() {
+		panic(http.ErrAbortHandler) // it came after its connection was closed
+	}
+	defer u.mu.RUnlock()
+	u.next.ServeHTTP(w, r)
+}
+
+// wait waits for the requests, which must have been told to end, and lets no
+// others begin. It returns false if they take too long.
+func (u *underway) wait(limit time.Duration) bool {
+	ended := make(chan struct{})
+	go func() {
+		u.mu.Lock()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return true
+	case <-time.After(limit):
+		return false // the process ends with the goroutine
+	}
 }
 
 // listen opens the socket that the configuration names. An address that was
