@@ -25,10 +25,10 @@ const (
 	bufferSize = 256 << 10
 	buffers    = 8
 
-	// A download waits this long for the cache's disk, and a twentieth of its
-	// own time; then it goes on alone.
-	patience      = 200 * time.Millisecond
-	patienceShare = 20
+	// A download waits this long for the cache's disk, and a tenth of its own
+	// time; then it goes on alone.
+	patience      = 2 * time.Second
+	patienceShare = 10
 
 	// An incomplete file that has not grown for so long belongs to nobody.
 	aliveTime = time.Minute
@@ -175,7 +175,7 @@ func (w *fill) nextBuffer() bool {
 		asked := time.Now()
 		var timeout <-chan time.Time
 		if !w.patient {
-			timer := time.NewTimer(patience + asked.Sub(w.began)/patienceShare - w.waited)
+			timer := time.NewTimer(w.c.patience + asked.Sub(w.began)/patienceShare - w.waited)
 			defer timer.Stop()
 			timeout = timer.C
 		}
