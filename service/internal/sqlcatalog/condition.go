@@ -23,21 +23,21 @@ type attribute struct {
 	column   string
 	kind     int
 	nullable bool
-	indexed  bool                       // and sortable
+	index    string                     // begins with the column, which is not null
 	value    func(im *glance.Image) any // nil for null; only for what can be sorted by
 }
 
 // attributes are the columns by their names in the API.
 var attributes = map[string]attribute{
-	"id":               {column: "i.id", indexed: true, value: func(im *glance.Image) any { return string(im.ID) }},
+	"id":               {column: "i.id", index: "PRIMARY", value: func(im *glance.Image) any { return string(im.ID) }},
 	"name":             {column: "i.name", nullable: true, value: func(im *glance.Image) any { return orNull(im.Name) }},
 	"status":           {column: "i.status", value: func(im *glance.Image) any { return string(im.Status) }},
 	"container_format": {column: "i.container_format", nullable: true, value: func(im *glance.Image) any { return orNull(im.ContainerFormat) }},
 	"disk_format":      {column: "i.disk_format", nullable: true, value: func(im *glance.Image) any { return orNull(im.DiskFormat) }},
 	"size":             {column: "i.size", kind: number, nullable: true, value: func(im *glance.Image) any { return orNull(im.Size) }},
-	"created_at":       {column: "i.created_at", kind: instant, indexed: true, value: func(im *glance.Image) any { return im.CreatedAt }},
+	"created_at":       {column: "i.created_at", kind: instant, index: "created_at_image_idx", value: func(im *glance.Image) any { return im.CreatedAt }},
 	// The column may be null, but every service that writes the table sets it.
-	"updated_at":    {column: "i.updated_at", kind: instant, indexed: true, value: func(im *glance.Image) any { return im.UpdatedAt }},
+	"updated_at":    {column: "i.updated_at", kind: instant, index: "updated_at_image_idx", value: func(im *glance.Image) any { return im.UpdatedAt }},
 	"deleted_at":    {column: "i.deleted_at", kind: instant},
 	"virtual_size":  {column: "i.virtual_size", kind: number},
 	"min_ram":       {column: "i.min_ram", kind: number},
@@ -59,15 +59,23 @@ func orNull[T any](p *T) any {
 	return *p
 }
 
-// A condition is SQL with its parameters.
+// A condition is what stands after FROM images i, with its parameters.
 type condition struct {
 	dialect dialect
 	// ordered says that the planner shall read in the order of the result and
 	// look at owners and visibilities row by row.
 	ordered bool
+	joins   strings.Builder
+	joined  []any // parameters of joins
 	sql     strings.Builder
 	args    []any
 }
+
+// String returns the joins and the conditions as SQL.
+func (c *condition) String() string { return c.joins.String() + " WHERE " + c.sql.String() }
+
+// params returns the parameters of the SQL.
+func (c *condition) params() []any { return append(c.joined, c.args...) }
 
 // column returns a column that the planner may use an index on unless the
 // order decides.
@@ -107,12 +115,15 @@ func (c *condition) query(q glance.Query) error {
 			return err
 		}
 	}
-	// Counting keeps MariaDB from collecting all images with the property, or
-	// shared with the project, of which there may be many, before it begins.
 	for name, value := range q.Properties {
-		c.and(`(SELECT COUNT(*) FROM image_properties p WHERE p.image_id = i.id AND p.name = ? AND p.value = ? AND `+
-			c.dialect.hide("p.deleted")+` = i.deleted) > 0`, name, value)
+		// An image has one row for a name: the join repeats no image.
+		p := "p" + strconv.Itoa(len(c.joined))
+		fmt.Fprintf(&c.joins, ` %s image_properties %[2]s ON %[2]s.image_id = i.id AND %[2]s.name = ? AND %[2]s.value = ? AND %[3]s = i.deleted`,
+			c.dialect.join, p, c.dialect.hide(p+".deleted"))
+		c.joined = append(c.joined, name, value)
 	}
+	// Counting keeps MariaDB from collecting all images with the tag, or shared
+	// with the project, of which there may be many, before it begins.
 	for _, tag := range q.Tags {
 		c.and(`(SELECT COUNT(*) FROM image_tags t WHERE t.image_id = i.id AND t.value = ? AND t.deleted = i.deleted) > 0`, tag)
 	}

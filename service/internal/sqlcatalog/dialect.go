@@ -26,18 +26,25 @@ type dialect struct {
 	exactly string
 	// hidden writes a column so that no index on it is used.
 	hidden string
+	// join joins a table that is looked at for each row of the one before it,
+	// never the other way round.
+	join string
+	// inOrder makes the planner read a table in the order of an index.
+	inOrder string
 	// narrow says that text has no character beyond the first 65,536.
 	narrow bool
 	schema string
 }
 
 var (
-	sqlite  = dialect{name: "sqlite", exactly: "%[1]s = ?", hidden: "+%s", schema: sqliteSchema}
+	sqlite  = dialect{name: "sqlite", exactly: "%[1]s = ?", hidden: "+%s", join: "CROSS JOIN", schema: sqliteSchema}
 	mariadb = dialect{
 		name:      "mysql",
 		forUpdate: " FOR UPDATE",
 		exactly:   "CAST(%[1]s AS BINARY) = CAST(? AS BINARY)",
 		hidden:    "COALESCE(%s)",
+		join:      "STRAIGHT_JOIN",
+		inOrder:   " FORCE INDEX FOR ORDER BY (%s)",
 		narrow:    true,
 		schema:    mysqlSchema,
 	}

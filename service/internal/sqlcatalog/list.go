@@ -46,7 +46,7 @@ func (c *Catalog) List(ctx context.Context, q glance.Query) ([]*glance.Image, er
 // for a while, and most pages are full then; if not, there is not much to sort.
 func (c *Catalog) page(ctx context.Context, tx *sql.Tx, q glance.Query, order []sortKey, marker *glance.Image) ([]*glance.Image, error) {
 	p := pageQuery{q: q, order: order, marker: marker}
-	if q.Limit < 0 || !order[0].indexed {
+	if q.Limit < 0 || order[0].index == "" {
 		return c.selectPage(ctx, tx, p)
 	}
 	end, err := c.windowEnd(ctx, tx, order[0], marker)
@@ -70,8 +70,8 @@ func (c *Catalog) windowEnd(ctx context.Context, tx *sql.Tx, first sortKey, mark
 	if marker != nil {
 		where.from(first, marker)
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT `+first.column+` FROM images i WHERE `+where.sql.String()+
-		` ORDER BY `+orderSQL([]sortKey{first})+` LIMIT 1 OFFSET `+strconv.Itoa(c.window), where.args...)
+	rows, err := tx.QueryContext(ctx, `SELECT `+first.column+` FROM images i`+where.String()+
+		` ORDER BY `+orderSQL([]sortKey{first})+` LIMIT 1 OFFSET `+strconv.Itoa(c.window), where.params()...)
 	if err != nil {
 		return nil, err
 	}
@@ -111,11 +111,15 @@ func (c *Catalog) selectPage(ctx context.Context, tx *sql.Tx, p pageQuery) ([]*g
 	if p.end != nil {
 		where.and(p.order[0].column+map[bool]string{true: " >= ?", false: " <= ?"}[p.order[0].descending], p.end)
 	}
-	statement := `SELECT ` + imageColumns + ` FROM images i WHERE ` + where.sql.String() + ` ORDER BY ` + orderSQL(p.order)
+	hint := ""
+	if p.ordered && c.target.dialect.inOrder != "" {
+		hint = fmt.Sprintf(c.target.dialect.inOrder, p.order[0].index)
+	}
+	statement := `SELECT ` + imageColumns + ` FROM images i` + hint + where.String() + ` ORDER BY ` + orderSQL(p.order)
 	if p.q.Limit > 0 {
 		statement += ` LIMIT ` + strconv.Itoa(p.q.Limit)
 	}
-	return images(ctx, tx, statement, where.args...)
+	return images(ctx, tx, statement, where.params()...)
 }
 
 // images returns the rows that a statement selects.
@@ -147,7 +151,7 @@ func (c *Catalog) marker(ctx context.Context, tx *sql.Tx, q glance.Query) (*glan
 	if !q.Admin {
 		where.visibleTo(glance.Query{ProjectID: q.ProjectID, AllVisible: true, AnyMember: true})
 	}
-	row := tx.QueryRowContext(ctx, `SELECT `+imageColumns+` FROM images i WHERE `+where.sql.String(), where.args...)
+	row := tx.QueryRowContext(ctx, `SELECT `+imageColumns+` FROM images i`+where.String(), where.params()...)
 	im, err := scanImage(row.Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("marker %s: %w", q.Marker, glance.ErrNotFound)

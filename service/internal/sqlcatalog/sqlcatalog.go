@@ -11,6 +11,8 @@ package sqlcatalog
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -73,12 +75,18 @@ func Open(url string, o Options) (*Catalog, error) {
 
 // Close closes the connections. Calls that still run fail.
 func (c *Catalog) Close() error {
-	err := c.readers.Close()
+	err := closed(c.readers.Close())
 	if c.writers == c.readers {
 		return err
 	}
-	if werr := c.writers.Close(); err == nil {
-		err = werr
+	return errors.Join(err, closed(c.writers.Close()))
+}
+
+// closed returns the error of closing a pool, unless it only says that the
+// server was faster.
+func closed(err error) error {
+	if errors.Is(err, driver.ErrBadConn) {
+		return nil
 	}
 	return err
 }
