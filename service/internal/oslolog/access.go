@@ -17,16 +17,22 @@ import (
 //
 //	10.0.0.1 - - [02/Mar/2015 12:44:12] "POST /v2/images HTTP/1.1" 201 877 0.049153
 //
+// A status of 0 is a connection that was broken off before there was one.
 // Who asked is known only further in: [Identified] says so.
 func Access(log *slog.Logger, next http.Handler) http.Handler {
 	log = log.With(slog.String(NameKey, "eventlet.wsgi.server"))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		a := &access{ResponseWriter: w, caller: glance.CallerFrom(r.Context())}
+		answered := false
 		defer func() { // also when next panics, as it does to break a connection off
+			if a.status == 0 && answered {
+				a.status = http.StatusOK
+			}
 			log.InfoContext(glance.WithCaller(r.Context(), a.caller), a.line(r, start, time.Since(start)))
 		}()
 		next.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), accessKey{}, a)))
+		answered = true
 	})
 }
 
@@ -88,10 +94,6 @@ func (a *access) line(r *http.Request, start time.Time, took time.Duration) stri
 	if err != nil {
 		host = r.RemoteAddr
 	}
-	status := a.status
-	if status == 0 {
-		status = http.StatusOK
-	}
 	return fmt.Sprintf("%s - - [%s] \"%s %s %s\" %d %d %.6f", host, start.Format("02/Jan/2006 15:04:05"),
-		r.Method, r.RequestURI, r.Proto, status, a.bytes, took.Seconds())
+		r.Method, r.RequestURI, r.Proto, a.status, a.bytes, took.Seconds())
 }

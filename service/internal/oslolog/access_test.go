@@ -48,6 +48,8 @@ func TestAccess(t *testing.T) {
 			_, _ = io.WriteString(w, "hel")
 			panic(http.ErrAbortHandler)
 		}, false, `[-] 127.0.0.1 - - [DATE] "POST /v2/images?x=%0A HTTP/1.1" 200 3 `},
+		{"broken off at once", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, false,
+			`[-] 127.0.0.1 - - [DATE] "POST /v2/images?x=%0A HTTP/1.1" 0 0 `},
 	} {
 		var b bytes.Buffer
 		log := slog.New(logTo(t, &b, slog.LevelInfo))

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "glance.conf")
+	text := "[DEFAULT]\nimage_cache_dir = " + dir + "/cache\nlog_file = " + dir + "/log\n[database]\nconnection = sqlite:///" + dir + "/glance.sqlite\n" +
+		"[oslo_concurrency]\nlock_path = " + dir + "/lock\n[glance_store]\nfilesystem_store_datadir = " + dir + "/images\n"
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bad := filepath.Join(dir, "bad.conf")
+	if err := os.WriteFile(bad, []byte("[DEFAULT]\ndebug = perhaps\nworkers = many\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		argv           string
+		code           int
+		stdout, stderr string // how they begin
+	}{
+		{"glanced", 2, "", "usage: glanced PROGRAM"},
+		{"glanced frobnicate", 2, "", "usage: glanced PROGRAM"},
+		{"glanced --version", 0, "glanced devel\n", ""},
+		{"glanced version", 0, "glanced devel\n", ""},
+		{"glanced api --version", 0, "glance-api (glanced) devel\n", ""},
+		{"glanced glance-api --version", 0, "glance-api (glanced) devel\n", ""},
+		{"/usr/bin/glance-registry --version", 0, "glance-registry (glanced) devel\n", ""},
+		{"glance-api --help", 0, "", "Usage of glance-api:\n"},
+		{"glance-api --nonsense", 2, "", "flag provided but not defined: -nonsense\nUsage of glance-api:\n"},
+		{"glance-api --timeout 1h", 2, "", "flag provided but not defined: -timeout\n"},
+		{"glance-scrubber --pid-file x", 2, "", "flag provided but not defined: -pid-file\n"},
+		{"glance-scrubber --timeout soon", 2, "", `invalid value "soon" for flag -timeout`},
+		{"glance-cache-pruner now", 2, "", `glance-cache-pruner: unexpected argument "now"` + "\n"},
+		{"glance-manage", 2, "", "glance-manage: no such command: \"\"\nglance-manage: usage: glance-manage "},
+		{"glance-api --config-file " + bad, 1, "", "glance-api: " + bad + ":2: [DEFAULT] debug: \"perhaps\" is not a boolean: true, 1, on, yes, false, 0, off or no\n" +
+			"glance-api: " + bad + ":3: [DEFAULT] workers: \"many\" is not a number from 0 on\n"},
+		{"glance-api --config-dir " + dir + "/none", 1, "", "glance-api: read configuration directory: open " + dir + "/none: no such file or directory\n"},
+		{"glance-manage --config-file " + conf + " db check", 3, "Your database is not up to date: ", ""},
+		{"glance-manage --config-file " + conf + " db sync", 0, "Database is synced successfully.\n", ""},
+		{"glance-manage --config-file " + conf + " db_check", 0, "Database is up to date. No upgrades needed.\n", ""},
+		{"glance-scrubber --config-file " + conf + " --jitter 1ms --timeout 1m", 0, "", ""},
+		{"glance-cache-reaper --config-file " + conf, 0, "", ""},
+		{"glance-cache-cleaner --config-file " + conf + " --debug", 0, "", ""},
+		{"glance-cache-pruner --config-file " + conf, 0, "", ""},
+		{"glance-cache-prefetcher --config-file " + conf, 0, "", ""},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), strings.Fields(test.argv), &stdout, &stderr)
+		if code != test.code || !begins(stdout.String(), test.stdout) || !begins(stderr.String(), test.stderr) {
+			t.Errorf("%s: exit %d, %q, %q; want %d, %q, %q", test.argv, code, stdout.String(), stderr.String(), test.code, test.stdout, test.stderr)
+		}
+	}
+}
+
+// begins is strings.HasPrefix, but only nothing begins with nothing.
+func begins(s, prefix string) bool {
+	if prefix == "" {
+		return s == ""
+	}
+	return strings.HasPrefix(s, prefix)
+}
+
+func TestUsageListsEveryProgram(t *testing.T) {
+	var b bytes.Buffer
+	usage(&b)
+	for _, name := range []string{"api", "registry", "manage", "scrubber", "cache-reaper", "cache-cleaner", "cache-pruner", "cache-prefetcher"} {
+		if p := find("glance-" + name); p == nil || !strings.Contains(b.String(), "  "+name+" ") {
+			t.Errorf("there is no %s, or usage does not say so:\n%s", name, b.String())
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package service
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+
+	"glancectl/service/internal/config"
+)
+
+func TestSource(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"glance-api.conf", "glance-cache.conf", "glance-pruner.conf", "glance-registry.conf"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "glance-api.conf.d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) []string { return []string{filepath.Join(dir, name)} }
+	for _, test := range []struct {
+		program config.Program
+		o       Options
+		want    config.Source
+	}{
+		{config.API, Options{Debug: true}, config.Source{Files: at("glance-api.conf"), Dirs: at("glance-api.conf.d"), Debug: true}},
+		{config.Pruner, Options{}, config.Source{Files: at("glance-pruner.conf")}},
+		{config.Reaper, Options{}, config.Source{Files: at("glance-cache.conf")}},
+		{config.Manage, Options{}, config.Source{Files: at("glance-registry.conf")}},
+		{config.Scrubber, Options{}, config.Source{}},
+		{config.API, Options{Files: []string{"a", "b"}}, config.Source{Files: []string{"a", "b"}}},
+		{config.API, Options{Dirs: []string{"d"}}, config.Source{Dirs: []string{"d"}}},
+	} {
+		if diff := cmp.Diff(test.want, test.o.source(test.program, dir)); diff != "" {
+			t.Errorf("source of %s with %+v (-want +got):\n%s", test.program, test.o, diff)
+		}
+	}
+}
+
+func TestForwarded(t *testing.T) {
+	for _, test := range []struct {
+		believed bool
+		headers  map[string]string
+		want     string // scheme and host
+	}{
+		{true, nil, "|front:9292"},
+		{true, map[string]string{"X-Forwarded-Proto": "https"}, "https|front:9292"},
+		{true, map[string]string{"X-Forwarded-Proto": "https", "X-Forwarded-Host": "a"}, "https|a"},
+		{true, map[string]string{"Forwarded": `for=1.2.3.4;Host="a:1"; PROTO=HTTPS, host=b;proto=http`}, "https|a:1"},
+		{true, map[string]string{"Forwarded": "for=1.2.3.4", "X-Forwarded-Proto": "https"}, "|front:9292"},
+		{true, map[string]string{"X-Forwarded-Proto": "gopher"}, "|front:9292"},
+		{false, map[string]string{"X-Forwarded-Proto": "https", "X-Forwarded-Host": "a"}, "|front:9292"},
+	} {
+		p := &process{Settings: &config.Settings{Server: config.Server{ProxyHeaders: test.believed}}}
+		var got string
+		h := p.forwarded(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.URL.Scheme + "|" + r.Host }))
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Host = "front:9292"
+		for name, value := range test.headers {
+			r.Header.Set(name, value)
+		}
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		if got != test.want {
+			t.Errorf("forwarded(%v), believed %v, gives %s; want %s", test.headers, test.believed, got, test.want)
+		}
+	}
+}
+
+// TestPatientSendsFiles checks that a file is handed on as one, step by step,
+// and arrives whole.
+func TestPatientSendsFiles(t *testing.T) {
+	data := bytes.Repeat([]byte("0123456789abcdef"), (2*step+step/2)/16)
+	p := &process{Settings: &config.Settings{Server: config.Server{IdleTimeout: time.Minute}}}
+	s := httptest.NewServer(p.patient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := w.(io.ReaderFrom).ReadFrom(bytes.NewReader(data))
+		if n != int64(len(data)) || err != nil {
+			t.Errorf("ReadFrom = %d, %v; want %d", n, err, len(data))
+		}
+	})))
+	defer s.Close()
+	resp, err := http.Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes arrive, %v; want %d", len(got), err, len(data))
+	}
+}
+
+// TestStalledDownloadIsBrokenOff has a client that takes nothing.
+func TestStalledDownloadIsBrokenOff(t *testing.T) {
+	ended := make(chan error, 1)
+	p := &process{Settings: &config.Settings{Server: config.Server{IdleTimeout: 100 * time.Millisecond}}}
+	s := httptest.NewServer(p.patient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(w, zeros{})
+		ended <- err
+	})))
+	defer s.Close()
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if !os.IsTimeout(err) {
+			t.Errorf("the download ends with %v; want a timeout", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the download goes on")
+	}
+}
+
+// zeros never ends.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestBacklog(t *testing.T) {
+	p := &process{Settings: &config.Settings{Server: config.Server{Host: "127.0.0.1", Backlog: 3}}}
+	l, err := p.listen(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Of a socket that listens, Linux shows the backlog as "sacked".
+	var info syscall.TCPInfo
+	size := uint32(syscall.SizeofTCPInfo)
+	var errno syscall.Errno
+	err = raw.Control(func(fd uintptr) {
+		_, _, errno = syscall.Syscall6(syscall.SYS_GETSOCKOPT, fd, syscall.IPPROTO_TCP, syscall.TCP_INFO,
+			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	})
+	if err != nil || errno != 0 || info.Sacked != 3 {
+		t.Errorf("the backlog is %d, %v, %v; want 3", info.Sacked, err, errno)
+	}
+}
+
+func TestNotify(t *testing.T) {
+	if err := notify("", "READY=1"); err != nil {
+		t.Errorf("without a socket: %v", err)
+	}
+	if err := notify(filepath.Join(t.TempDir(), "none"), "READY=1"); err == nil {
+		t.Error("to a socket that is not there: no error")
+	}
+	// A name that begins with @ is in no directory.
+	name := "@glance-test-" + filepath.Base(t.TempDir()) + t.Name() + time.Now().Format("150405.000000")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := notify(name, "READY=1"); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 100)
+	if n, err := c.Read(b); string(b[:n]) != "READY=1" {
+		t.Errorf("it is told %q, %v", b[:n], err)
+	}
+}
+
+func TestWaitForRequests(t *testing.T) {
+	inside, leave := make(chan bool), make(chan bool)
+	u := &underway{next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		inside <- true
+		<-leave
+	})}
+	ended := make(chan bool)
+	go func() {
+		u.ServeHTTP(nil, nil)
+		close(ended)
+	}()
+	<-inside
+	if u.wait(time.Millisecond) {
+		t.Error("wait returns while a request is under way")
+	}
+	close(leave)
+	<-ended
+	other := &underway{}
+	if !other.wait(time.Minute) {
+		t.Error("wait finds a request where there is none")
+	}
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler {
+			t.Errorf("a request that comes too late panics with %v; want ErrAbortHandler", v)
+		}
+	}()
+	other.ServeHTTP(nil, nil)
+	t.Error("a request that comes too late is served")
+}
