@@ -11,7 +11,6 @@ package sqlcatalog
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -75,20 +74,12 @@ func Open(url string, o Options) (*Catalog, error) {
 
 // Close closes the connections. Calls that still run fail.
 func (c *Catalog) Close() error {
-	err := closed(c.readers.Close())
-	if c.writers == c.readers {
-		return err
-	}
-	return errors.Join(err, closed(c.writers.Close()))
-}
-
-// closed returns the error of closing a pool, unless it only says that the
-// server was faster.
-func closed(err error) error {
-	if errors.Is(err, driver.ErrBadConn) {
+	if c.target.server != nil {
+		// All that can go wrong is that the server has closed them already.
+		c.readers.Close()
 		return nil
 	}
-	return err
+	return errors.Join(c.readers.Close(), c.writers.Close())
 }
 
 // time returns the current time as the catalog keeps it.
