@@ -142,10 +142,14 @@ func ranges(t *testing.T, s glance.Store) {
 		{256<<10 - 3, 6},
 		{100, 256 << 10},
 		{300 << 10, 512 << 10},
+		{5, 0},
+		{1 << 20, -1},
+		{1 << 20, 7},
+		{1<<20 - 3, 7},
 	} {
 		end := int64(len(want))
 		if test.n >= 0 {
-			end = test.off + test.n
+			end = min(end, test.off+test.n)
 		}
 		if got := get(t, s, url, test.off, test.n); !bytes.Equal(got, want[test.off:end]) {
 			t.Errorf("Open(%d, %d) yields %d bytes that are not the %d there", test.off, test.n, len(got), end-test.off)

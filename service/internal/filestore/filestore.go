@@ -107,6 +107,10 @@ func (s *Store) Put(ctx context.Context, id glance.ID, r io.Reader) (string, int
 		return "", 0, fmt.Errorf("store image %q: %w: the ID is no file name", id, glance.ErrInvalid)
 	}
 	n, err := s.put(ctx, name, r)
+	if errors.Is(err, fs.ErrNotExist) {
+		// It is the directory that is missing: nobody asked for an object.
+		return "", 0, fmt.Errorf("store image %s: %w: %v", id, glance.ErrUnavailable, err)
+	}
 	if err != nil {
 		return "", 0, fmt.Errorf("store image %s: %w", id, kind(err))
 	}

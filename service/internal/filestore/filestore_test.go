@@ -90,6 +90,17 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
+// A directory that is gone, with its disk perhaps, is no missing image.
+func TestDirectoryGone(t *testing.T) {
+	s := open(t)
+	if err := os.RemoveAll(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Put(t.Context(), id, strings.NewReader("x")); !errors.Is(err, glance.ErrUnavailable) || errors.Is(err, glance.ErrNotFound) {
+		t.Errorf("Put: %v; want %v", err, glance.ErrUnavailable)
+	}
+}
+
 func TestLeftovers(t *testing.T) {
 	s := open(t)
 	now := time.Now()

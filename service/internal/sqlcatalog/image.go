@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"glancectl/service/glance"
 )
@@ -32,7 +33,8 @@ func scanImage(scan func(dest ...any) error) (*glance.Image, error) {
 // Glance keeps a row that waits for the scrubber as a deleted one too.
 func gone(s glance.Status) bool { return s == glance.Deleted || s == glance.PendingDelete }
 
-// Create implements glance.Catalog. Times that im does not have are set.
+// Create implements glance.Catalog. Times that im does not have are set, and
+// all are cut to whole seconds.
 func (c *Catalog) Create(ctx context.Context, im *glance.Image) error {
 	if err := c.check(im); err != nil {
 		return fmt.Errorf("create image %s: %w", im.ID, err)
@@ -44,6 +46,9 @@ func (c *Catalog) Create(ctx context.Context, im *glance.Image) error {
 	if im.UpdatedAt.IsZero() {
 		im.UpdatedAt = im.CreatedAt
 	}
+	// MySQL would round them, into the future.
+	im.CreatedAt = im.CreatedAt.UTC().Truncate(time.Second)
+	im.UpdatedAt = im.UpdatedAt.UTC().Truncate(time.Second)
 	err := c.write(ctx, func(tx *sql.Tx) error {
 		if err := c.insertImage(ctx, tx, im); err != nil {
 			return err

@@ -212,6 +212,7 @@ func TestRows(t *testing.T) {
 		c.now = func() time.Time { return at }
 		im := &glance.Image{
 			ID: "71c675ab-d94f-49cd-a114-e12490b328d9", Status: glance.Active, Visibility: glance.Shared,
+			CreatedAt: at, UpdatedAt: at,
 			Properties: map[string]string{"os": "linux"},
 			Tags:       []string{"lts"},
 			Locations:  []glance.Location{{URL: "file:///x", Status: glance.Active}, {URL: "file:///y", Metadata: map[string]string{"store": "a"}, Status: glance.Active}},

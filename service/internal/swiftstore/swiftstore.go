@@ -179,6 +179,9 @@ func (s *Store) Open(ctx context.Context, location string, off, n int64) (io.Rea
 		h["Range"] = fmt.Sprintf("bytes=%d-", off)
 	}
 	f, got, err := s.conn.ObjectOpen(ctx, container, name, false, h)
+	if e, ok := errors.AsType[*swift.Error](err); ok && e.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		return http.NoBody, nil // there is nothing from off on
+	}
 	if err != nil {
 		return nil, s.failed(ctx, "read image data "+location, err)
 	}
