@@ -13,7 +13,7 @@ import (
 )
 
 // runJob runs a job and returns its log.
-func runJob(t *testing.T, run func(context.Context, service.Options) error, o service.Options) (string, error) {
+func runJob(t *testing.T, run runner, o service.Options) (string, error) {
 	t.Helper()
 	log := new(logBuffer)
 	o.Stderr = log

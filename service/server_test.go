@@ -122,8 +122,8 @@ func TestSlowTransferGoesOn(t *testing.T) {
 	s := newSite(t)
 	d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", "[DEFAULT]\nclient_socket_timeout = 1\n")}})
 	u := d.beginUpload(imageA)
-	for range 6 {
-		time.Sleep(250 * time.Millisecond) // what is tested is time
+	for range 13 {
+		time.Sleep(100 * time.Millisecond) // what is tested is time
 		if _, err := io.WriteString(u.data, "more"); err != nil {
 			t.Fatal(err)
 		}

@@ -84,6 +84,9 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
+// A runner runs a program until its end or that of the context.
+type runner = func(context.Context, service.Options) error
+
 // A daemon is a program that serves.
 type daemon struct {
 	t    *testing.T
@@ -94,7 +97,7 @@ type daemon struct {
 
 // start starts a daemon and waits until it takes connections. It is ended
 // with the test, if not before.
-func start(t *testing.T, run func(context.Context, service.Options) error, o service.Options) *daemon {
+func start(t *testing.T, run runner, o service.Options) *daemon {
 	t.Helper()
 	d := &daemon{t: t, log: new(logBuffer)}
 	ready := make(chan net.Addr, 1)
