@@ -26,6 +26,9 @@ var private struct {
 }
 
 func TestMain(m *testing.M) {
+	if url := os.Getenv(childURL); url != "" {
+		os.Exit(child(url))
+	}
 	code := m.Run()
 	if private.stop != nil {
 		private.stop()

@@ -1,15 +1,19 @@
 package sqlcatalog
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"glancectl/service/glance"
 	"glancectl/service/glance/catalogtest"
@@ -348,32 +352,83 @@ func TestPropertyCase(t *testing.T) {
 	}
 }
 
-// An api and a registry, or two nodes, have a connection pool each.
-func TestTwoProcesses(t *testing.T) {
+// childURL makes the test binary a process that updates an image of the
+// catalog at that URL.
+const childURL = "SQLCATALOG_TEST_CHILD"
+
+// shared is the image that several processes update, and each how often.
+const (
+	shared  glance.ID = "71c675ab-d94f-49cd-a114-e12490b328d9"
+	updates           = 40
+)
+
+func child(url string) int {
+	c, err := Open(url, Options{})
+	if err == nil {
+		err = busy(context.Background(), c, fmt.Sprint("child", os.Getpid()))
+	}
+	if err == nil {
+		err = c.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// busy reads and writes, several at once, as a service does.
+func busy(ctx context.Context, c *Catalog, name string) error {
+	var g errgroup.Group
+	for i := range updates {
+		g.Go(func() error {
+			before, err := c.Get(ctx, shared, false)
+			if err != nil {
+				return err
+			}
+			after := before.Clone()
+			after.Properties[fmt.Sprint(name, "-", i)] = "x"
+			if err := c.Update(ctx, before, after); err != nil {
+				return err
+			}
+			_, err = c.List(ctx, glance.Query{Admin: true, Limit: 25})
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// An api and a registry, or two nodes, are processes of their own.
+func TestProcesses(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
-		one, two := synced(t, url), synced(t, url)
-		im := &glance.Image{ID: "71c675ab-d94f-49cd-a114-e12490b328d9", Status: glance.Queued, Visibility: glance.Shared}
-		if err := one.Create(t.Context(), im); err != nil {
+		c := synced(t, url)
+		if err := c.Create(t.Context(), &glance.Image{ID: shared, Status: glance.Queued, Visibility: glance.Shared}); err != nil {
 			t.Fatal(err)
 		}
-		var wg sync.WaitGroup
-		for i := range 40 {
-			c := []*Catalog{one, two}[i%2]
-			wg.Go(func() {
-				after := *im
-				after.Properties = map[string]string{fmt.Sprint("p", i): "x"}
-				if err := c.Update(t.Context(), im, &after); err != nil {
-					t.Errorf("Update beside another process: %v", err)
+		const children = 2
+		var g errgroup.Group
+		for range children {
+			g.Go(func() error {
+				cmd := exec.CommandContext(t.Context(), os.Args[0])
+				cmd.Env = append(os.Environ(), childURL+"="+url)
+				if out, err := cmd.CombinedOutput(); err != nil {
+					return fmt.Errorf("%w: %s", err, out)
 				}
-				if _, err := c.List(t.Context(), glance.Query{Admin: true, Limit: -1}); err != nil {
-					t.Errorf("List beside another process: %v", err)
-				}
+				return nil
 			})
 		}
-		wg.Wait()
-		got, err := two.Get(t.Context(), im.ID, false)
-		if err != nil || len(got.Properties) != 40 {
-			t.Errorf("image has %d properties, %v; want 40", len(got.Properties), err)
+		if err := busy(t.Context(), c, "parent"); err != nil {
+			t.Error(err)
+		}
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
+		got, err := c.Get(t.Context(), shared, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (children + 1) * updates; len(got.Properties) != want {
+			t.Errorf("image has %d properties after %d processes; want %d", len(got.Properties), children+1, want)
 		}
 	})
 }
