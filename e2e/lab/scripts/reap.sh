@@ -62,10 +62,9 @@ for group in /sys/fs/cgroup/glab-* /sys/fs/cgroup/systemd/glab-* /sys/fs/cgroup/
     case $group in */glab-build) continue ;; esac # an image is being built
     [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + || failed=1
 done
-for link in /sys/class/net/glab-[0-9]*; do
-    [ ! -e "$link" ] || ip link del "${link##*/}" || failed=1
+for link in $(ip -o link show | sed -n 's/^[0-9]*: \(glab-[0-9]*\|glab0\)[:@].*/\1/p'); do
+    ip link del "$link" || failed=1
 done
-[ ! -e /sys/class/net/glab0 ] || ip link del glab0 || failed=1
 for setting in max_user_instances max_user_watches; do
     [ ! -e "$dir/$setting" ] || cat "$dir/$setting" >/proc/sys/fs/inotify/$setting
 done
