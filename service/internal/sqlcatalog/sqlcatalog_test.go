@@ -356,11 +356,11 @@ func TestPropertyCase(t *testing.T) {
 // catalog at that URL.
 const childURL = "SQLCATALOG_TEST_CHILD"
 
-// shared is the image that several processes update, and each how often.
-const (
-	shared  glance.ID = "71c675ab-d94f-49cd-a114-e12490b328d9"
-	updates           = 40
-)
+// shared is the image that several processes update.
+const shared glance.ID = "71c675ab-d94f-49cd-a114-e12490b328d9"
+
+// updates is how often each of them does.
+const updates = 40
 
 func child(url string) int {
 	c, err := Open(url, Options{})
