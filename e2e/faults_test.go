@@ -144,7 +144,7 @@ func locked(t *testing.T, s *site, d draft) {
 		t.Errorf("the second of two applies: want exit 13\n%v", second)
 	}
 	// A lock that somebody holds for sure.
-	s.on(t, "image-1", `mkdir -p /run/lock/glancectl/main.lock; echo '{"id":"x","who":"ann","host":"desk","pid":1,"operation":"apply","started":"2026-01-01T00:00:00Z"}' >/run/lock/glancectl/main.lock/holder.json; touch /run/lock/glancectl/main.lock/* /run/lock/glancectl/main.lock`)
+	s.on(t, "image-1", `mkdir -p /run/lock/glancectl/main.lock; echo '{"id":"x","who":"ann","host":"desk","pid":1,"operation":"apply","started":"2026-01-01T00:00:00Z"}' >/run/lock/glancectl/main.lock/info.json; touch /run/lock/glancectl/main.lock/* /run/lock/glancectl/main.lock`)
 	s.want(t, 13, []string{"ann@desk", "image-1"}, "apply", "--auto-approve", p)
 	s.on(t, "image-1", "touch -d '-5 min' /run/lock/glancectl/main.lock/* /run/lock/glancectl/main.lock")
 	s.want(t, 0, []string{"ann"}, "apply", "--auto-approve", p)

@@ -13,7 +13,7 @@ import (
 )
 
 // TestMainJob is the life of one deployment, from a plan on bare machines to
-// its end. Its parts build on each other.
+// its end. All parts need the first apply; each leaves the deployment as it was.
 func TestMainJob(t *testing.T) {
 	s := newSite(t, lab.Config{ImageNodes: 3, Keystone: true, Database: true, DiskMiB: map[string]int{"image-3": 300}})
 	main := draft{Name: "main", Nodes: []string{"image-1", "image-2"}, Delayed: true}
@@ -35,8 +35,8 @@ func TestMainJob(t *testing.T) {
 		{"faults", faults},
 		{"no secret anywhere", noSecret},
 	} {
-		if !t.Run(part.name, func(t *testing.T) { part.run(t, s, main) }) {
-			t.FailNow()
+		if !t.Run(part.name, func(t *testing.T) { part.run(t, s, main) }) && part.name == "first apply" {
+			t.FailNow() // nothing to look at without it
 		}
 	}
 	t.Run("destroy", func(t *testing.T) { destroyed(t, s, main, before) })
@@ -159,7 +159,7 @@ func clients(t *testing.T, s *site, _ draft) {
 // oneCatalog makes an image through one node and finds it through the other.
 func oneCatalog(t *testing.T, s *site, _ draft) {
 	const demo = ". /root/demo-openrc; "
-	s.on(t, "auth-node", demo+"glance --os-image-url http://10.77.0.21:9292 image-create --name shared-catalog >/dev/null")
+	s.on(t, "auth-node", demo+"glance --os-image-url http://10.77.0.21:9292 image-create --name shared-catalog --disk-format raw --container-format bare </dev/null >/dev/null")
 	got := s.on(t, "auth-node", demo+"glance --os-image-url http://10.77.0.22:9292 image-list")
 	if !strings.Contains(got, "shared-catalog") {
 		t.Errorf("list through image-2:\n%s\nwant the image made through image-1", got)
@@ -211,7 +211,7 @@ func cacheTurned(t *testing.T, s *site, d draft) {
 	const demo = ". /root/demo-openrc; cd /root; "
 	d.Cache = true
 	p := s.propose(t, d)
-	s.want(t, 2, []string{"+ file /etc/cron.d/glance-pruner", "! unit glance-api.service"}, "plan", "--detailed-exitcode", p)
+	s.want(t, 2, []string{"+ file /etc/cron.d/glance-pruner", "! restart glance-api.service"}, "plan", "--detailed-exitcode", p)
 	s.converged(t, p)
 	s.on(t, "auth-node", demo+"openstack image create --file disk.qcow2 cached >/dev/null && openstack image save --file saved cached && cmp disk.qcow2 saved")
 	id := s.on(t, "auth-node", demo+"openstack image show cached -f value -c id")
@@ -249,11 +249,11 @@ func drift(t *testing.T, s *site, d draft) {
 
 	d.Workers = 3
 	s.propose(t, d)
-	r = s.want(t, 2, []string{"+workers = 3", "! unit glance-api.service"}, "plan", "--detailed-exitcode", p)
+	r = s.want(t, 2, []string{"+workers = 3", "! restart glance-api.service"}, "plan", "--detailed-exitcode", p)
 	if strings.Contains(r.stdout, "since the last apply") {
 		t.Errorf("a change of the proposal is called one by hand\n%v", r)
 	}
-	if strings.Contains(r.stdout, "! unit glance-registry") {
+	if strings.Contains(r.stdout, "! restart glance-registry") {
 		t.Errorf("the registry is to be restarted, and nothing of it changed\n%v", r)
 	}
 	s.converged(t, p)

@@ -75,6 +75,9 @@ type Holder struct {
 
 func (e *LockedError) Error() string {
 	h := e.Holder
+	if h == (Holder{}) {
+		return fmt.Sprintf("lock %s on %s: held, and it does not say by whom", e.Path, e.Node)
+	}
 	return fmt.Sprintf("lock %s on %s: held by %s@%s (%s, process %d) since %s",
 		e.Path, e.Node, h.Who, h.Host, h.Operation, h.PID, h.Started.Format(time.RFC3339))
 }

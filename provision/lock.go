@@ -149,8 +149,9 @@ func (l *lock) take(ctx context.Context, h Holder) (from string, err error) {
 	s.line("mkdir -p -- %s %s", Quote(path.Dir(l.path)), dir)
 	s.decode(info, Quote(l.path+"."+h.ID+"/info.json"))
 	s.line("if ! mv -T -- %s %s 2>/dev/null; then", dir, lockDir)
-	s.line("old=$(base64 -w0 <%s || :)", file)
-	s.line("age=$(( $(date +%%s) - $(stat -c %%Y -- %s || date +%%s) ))", file)
+	s.line("old=$(base64 -w0 <%s 2>/dev/null || :)", file)
+	// A lock without the file is none of ours: it ages by its own time.
+	s.line("age=$(( $(date +%%s) - $(stat -c %%Y -- %s 2>/dev/null || stat -c %%Y -- %s || date +%%s) ))", file, lockDir)
 	s.line(`if [ "$age" -le %d ]; then rm -rf -- %s; echo; echo "held $age $old"; exit 0; fi`, int(lockStale.Seconds()), dir)
 	s.line("mv -T -- %s %s", lockDir, dead)
 	// Between the look and the rename somebody else may have been faster:

@@ -131,12 +131,18 @@ func (g Registration) Observe(ctx context.Context, r provision.Reader, f *provis
 	if g.Password == "" {
 		return nil, fmt.Errorf("%s: no password given for user %s", g, g.User)
 	}
-	s, err := g.Keystone.open(ctx, r, f)
+	s, err := g.Keystone.reach(ctx, r, f)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
 	s.secrets = append(s.secrets, g.Password)
+	if g.settled(ctx, s) {
+		return nil, nil
+	}
+	if err := s.logIn(ctx); err != nil {
+		return nil, err
+	}
 	found, err := g.look(ctx, s)
 	if err != nil {
 		return nil, err
@@ -149,11 +155,14 @@ func (m Removal) Observe(ctx context.Context, r provision.Reader, f *provision.F
 	if m.Domain == "" {
 		m.Domain = defaultDomain
 	}
-	s, err := m.Keystone.open(ctx, r, f)
+	s, err := m.Keystone.reach(ctx, r, f)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
+	if err := s.logIn(ctx); err != nil {
+		return nil, err
+	}
 	steps, err := m.look(ctx, s)
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ const (
 	pollInterval   = 500 * time.Millisecond
 )
 
-// A session is a logged-in administrator on one way to the Keystone.
+// A session is one way to the Keystone, on which the administrator logs in.
 type session struct {
 	keystone Keystone
 	admin    login
@@ -36,25 +36,28 @@ type session struct {
 	secrets  []string          // must not appear in an error
 }
 
-// open waits for the Keystone and logs in.
-func (k Keystone) open(ctx context.Context, r provision.Reader, f *provision.Facts) (*session, error) {
+// reach returns a session that can talk to the Keystone, and is nobody yet.
+func (k Keystone) reach(ctx context.Context, r provision.Reader, f *provision.Facts) (*session, error) {
 	admin, err := k.Admin.resolve(ctx, r, f)
 	if err != nil {
 		return nil, fmt.Errorf("log in to %s: %w", k, err)
 	}
 	s := &session{keystone: k, admin: admin, http: newHTTPClient(r, admin.authorities), domains: map[string]string{}}
 	s.secrets = []string{admin.password, admin.applicationSecret}
+	return s, nil
+}
+
+// logIn waits for the Keystone and makes the session the administrator's.
+func (s *session) logIn(ctx context.Context) error {
 	if err := s.wait(ctx); err != nil {
-		s.close()
-		return nil, err
+		return err
 	}
-	p, err := s.authenticate(ctx, admin.options(k.AuthURL))
+	p, err := s.authenticate(ctx, s.admin.options(s.keystone.AuthURL))
 	if err != nil {
-		s.close()
-		return nil, fmt.Errorf("log in to %s as %s: %w", k, admin, s.explain(err))
+		return fmt.Errorf("log in to %s as %s: %w", s.keystone, s.admin, s.explain(err))
 	}
 	s.use(p)
-	return s, nil
+	return nil
 }
 
 // through is the same session over another connection to the node.
