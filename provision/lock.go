@@ -31,6 +31,8 @@ type lock struct {
 	m    *machine
 	path string
 	id   string
+	// connect opens another connection when m's is lost.
+	connect Connect
 }
 
 // Lock takes the lock of the proposal on all nodes that can be reached, and
@@ -88,7 +90,7 @@ func connectLocks(ctx context.Context, nodes []string, connect Connect, o *Optio
 		found[node] = &lock{
 			m:    &machine{Host: h, root: o.root(node), state: o.state(node)},
 			path: o.root(node) + "/run/lock/glancectl/" + o.Proposal + ".lock",
-			id:   id,
+			id:   id, connect: connect,
 		}
 	})
 	var locks []*lock
@@ -223,9 +225,27 @@ func (l *lock) beat(ctx context.Context) {
 		}
 		beat, cancel := context.WithTimeout(ctx, lockBeat)
 		script := fmt.Sprintf("! %s || touch -- %s", l.mine(), Quote(l.path+"/info.json"))
-		_, _ = l.m.Run(beat, Cmd{Argv: []string{"sh", "-c", script}})
+		_ = l.run(beat, script)
 		cancel()
 	}
+}
+
+// run runs a script where the lock is, over a new connection when the old
+// one is lost: a lock that outlives a cut would keep the next apply out.
+func (l *lock) run(ctx context.Context, script string) error {
+	c := Cmd{Argv: []string{"sh", "-c", script}}
+	_, err := l.m.Run(ctx, c)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	h, err := dial(ctx, l.connect, l.m.Name())
+	if err != nil {
+		return err
+	}
+	l.m.Close()
+	l.m.Host = h
+	_, err = h.Run(ctx, c)
+	return err
 }
 
 // releaseAll gives the locks back that are held, side by side, even when ctx
@@ -237,7 +257,7 @@ func releaseAll(ctx context.Context, locks []*lock) {
 	for _, l := range locks {
 		wg.Go(func() {
 			script := fmt.Sprintf("! %s || rm -rf -- %s; %s 2>/dev/null || :", l.mine(), Quote(l.path), l.clear())
-			_, _ = l.m.Run(ctx, Cmd{Argv: []string{"sh", "-c", script}})
+			_ = l.run(ctx, script)
 			l.m.Close()
 		})
 	}

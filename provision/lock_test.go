@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"glancectl/provision"
+	"glancectl/provision/hosttest"
+	"glancectl/provision/sshhost"
 )
 
 const lockPath = "run/lock/glancectl/production.lock"
@@ -134,6 +136,25 @@ func TestUnlockAfterCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
+	unlock()
+	if s.exists("a", lockPath) {
+		t.Error("the lock is still there")
+	}
+}
+
+// A lock is given back although the connection that it was taken over is lost.
+func TestUnlockAfterLostConnection(t *testing.T) {
+	s := newSite(t)
+	srv := hosttest.NewServer(t)
+	pool := provision.NewPool(func(ctx context.Context, node string) (provision.Host, error) {
+		return sshhost.Dial(ctx, sshhost.Config{Name: node, Address: srv.Host, Port: srv.Port, PrivateKey: srv.KeyFile, KnownHosts: srv.KnownHosts})
+	})
+	defer pool.Close()
+	unlock, err := provision.Lock(t.Context(), []string{"a"}, pool.Connect, s.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Drop()
 	unlock()
 	if s.exists("a", lockPath) {
 		t.Error("the lock is still there")
