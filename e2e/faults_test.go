@@ -174,7 +174,7 @@ func fullDisk(t *testing.T, s *site, d draft) {
 // interrupted sends Ctrl-C in the middle of an apply, at different moments.
 func interrupted(t *testing.T, s *site, d draft) {
 	p := s.propose(t, d)
-	for _, wait := range []time.Duration{0, 100 * time.Millisecond, 400 * time.Millisecond, 900 * time.Millisecond} {
+	for _, wait := range []time.Duration{0, 300 * time.Millisecond, 600 * time.Millisecond, 900 * time.Millisecond} {
 		s.want(t, 0, nil, "destroy", "--auto-approve", p)
 		process, done := s.start("apply", "--auto-approve", p)
 		eventually(t, "the apply has begun", func() bool {
@@ -183,6 +183,7 @@ func interrupted(t *testing.T, s *site, d draft) {
 		time.Sleep(wait)
 		_ = process.Signal(syscall.SIGINT) // it may have ended
 		r := <-done
+		t.Logf("Ctrl-C after %v: exit %d", wait, r.code)
 		if r.code != 130 && r.code != 0 {
 			t.Errorf("Ctrl-C after %v: want exit 130\n%v", wait, r)
 		}
@@ -198,7 +199,7 @@ func sshCut(t *testing.T, s *site, d draft) {
 	p := s.propose(t, d)
 	s.want(t, 0, nil, "destroy", "--auto-approve", p)
 	_, done := s.start("apply", "--auto-approve", p)
-	cut := s.on(t, "image-2", `for i in $(seq 600); do [ -d /usr/lib/glancectl ] && break; sleep 0.05; done; pkill -KILL -f 'sshd: root@notty' ; echo cut`)
+	cut := s.on(t, "image-2", `for i in $(seq 600); do [ -d /usr/lib/glancectl ] && break; sleep 0.05; done; (sleep 0.1; pkill -KILL -f '^sshd: root@notty') >/dev/null 2>&1 & echo cut`)
 	r := <-done
 	// The script that cuts is itself over SSH: it may not come to its echo.
 	if r.code != 16 && r.code != 12 && r.code != 11 {
