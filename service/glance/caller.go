@@ -5,8 +5,16 @@ import "context"
 // A Caller is who asks: what the authentication in front found out.
 type Caller struct {
 	UserID    string
-	ProjectID string
+	ProjectID string   // of a token that is for a project
 	Roles     []string // lower case
+
+	// What few rules ask for. A token that is for a domain or for the whole
+	// deployment is for no project.
+	DomainID        string
+	System          bool
+	UserDomainID    string // where the user is at home
+	ProjectDomainID string
+
 	// Admin may do everything. Without Keystone everybody is Admin.
 	Admin bool
 	// Anonymous has no identity: it may look at what is public, and everything

@@ -34,10 +34,8 @@ func (s *Images) Create(ctx context.Context, d Draft) (*Image, error) {
 	if err := s.allowCreate(c, im); err != nil {
 		return nil, err
 	}
-	for name := range im.Properties {
-		if reserved(name) {
-			return nil, remark(ErrForbidden, "Attribute '%s' is reserved.", name)
-		}
+	if err := s.allowProperties(c, im); err != nil {
+		return nil, err
 	}
 	if err := s.check(im, &Image{}); err != nil {
 		return nil, err
@@ -49,7 +47,7 @@ func (s *Images) Create(ctx context.Context, d Draft) (*Image, error) {
 		return nil, fmt.Errorf("create image %s: %w", im.ID, err)
 	}
 	s.notify(ctx, Event{Type: "image.create", Image: im})
-	return im, nil
+	return s.shown(c, im), nil
 }
 
 func (s *Images) newImage(c Caller, d Draft) *Image {

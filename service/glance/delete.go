@@ -14,7 +14,7 @@ func (s *Images) Delete(ctx context.Context, id ID) error {
 	c := CallerFrom(ctx)
 	var gone *Image
 	for left := attempts; gone == nil; left-- {
-		before, err := s.Get(ctx, id)
+		before, err := s.find(ctx, id)
 		if errors.Is(err, ErrNotFound) {
 			return notDeletable(id)
 		}

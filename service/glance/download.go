@@ -19,7 +19,7 @@ type Data struct {
 // is an admin.
 func (s *Images) Download(ctx context.Context, id ID) (*Data, error) {
 	c := CallerFrom(ctx)
-	im, err := s.Get(ctx, id)
+	im, err := s.find(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func (s *Images) Download(ctx context.Context, id ID) (*Data, error) {
 	if err := s.allow(c, DownloadImage, Target{Image: im}); err != nil {
 		return nil, err
 	}
-	return &Data{Image: im, images: s}, nil
+	return &Data{Image: s.shown(c, im), images: s}, nil
 }
 
 // Empty says that the image has no data, which is another thing than data of

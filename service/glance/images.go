@@ -47,6 +47,10 @@ type Options struct {
 	Notify Notifier  // nil means nobody is told
 	Policy Policy    // nil means DefaultPolicy
 
+	// Properties protects custom properties; nil means that who may change an
+	// image may change all of them.
+	Properties PropertyPolicy
+
 	// Log is told of clean-up that went wrong after the caller had its answer;
 	// nil means nobody is.
 	Log *slog.Logger
@@ -134,8 +138,18 @@ func (s *Images) DiskFormats() []string { return slices.Clone(s.o.DiskFormats) }
 // ContainerFormats returns the container formats that an image may have.
 func (s *Images) ContainerFormats() []string { return slices.Clone(s.o.ContainerFormats) }
 
-// Get returns the image, if the caller can see it.
+// Get returns the image, if the caller can see it, with the properties that
+// the caller may read.
 func (s *Images) Get(ctx context.Context, id ID) (*Image, error) {
+	im, err := s.find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.shown(CallerFrom(ctx), im), nil
+}
+
+// find returns the image with all its properties, if the caller can see it.
+func (s *Images) find(ctx context.Context, id ID) (*Image, error) {
 	im, err := s.catalog.Get(ctx, id, false)
 	if errors.Is(err, ErrNotFound) {
 		return nil, noImage(id)
@@ -179,6 +193,11 @@ func (s *Images) List(ctx context.Context, q Query) (images []*Image, more bool,
 	if !s.o.Policy.Allows(c, GetImages, Target{}) {
 		return nil, false, denied(GetImages)
 	}
+	for name := range q.Properties {
+		if !s.permits(c, ReadProperty, name) {
+			return nil, false, nil // a guess at its value is not confirmed
+		}
+	}
 	q.ProjectID, q.Admin = c.ProjectID, c.Admin
 	rows, err := s.catalog.List(ctx, q)
 	if errors.Is(err, ErrNotFound) && q.Marker != "" {
@@ -193,7 +212,7 @@ func (s *Images) List(ctx context.Context, q Query) (images []*Image, more bool,
 			images = append(images, im)
 		}
 	}
-	return images, q.Limit > 0 && len(rows) == q.Limit && len(images) > 0, nil
+	return s.shownAll(c, images), q.Limit > 0 && len(rows) == q.Limit && len(images) > 0, nil
 }
 
 // allow returns nil if the caller may do r with what t says. Who cannot even

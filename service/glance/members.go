@@ -139,7 +139,7 @@ func (s *Images) member(ctx context.Context, id ID, projectID string) (*Image, *
 
 // shared is Get with the words that the members and tags calls use.
 func (s *Images) shared(ctx context.Context, id ID) (*Image, error) {
-	im, err := s.Get(ctx, id)
+	im, err := s.find(ctx, id)
 	return im, asImageNotFound(id, err)
 }
 

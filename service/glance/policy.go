@@ -27,10 +27,15 @@ const (
 	ReactivateImage     Rule = "reactivate"
 )
 
-// A Target is what a rule is asked about. For GetImages it is empty.
+// A Target is what a rule is asked about. Without an image or an owner it is
+// about the caller's own project, as GetImages is.
 type Target struct {
 	Image  *Image
 	Member string // project of the member record, if it is about one
+
+	// Of a thing that is no image, such as a namespace.
+	Owner      string
+	Visibility Visibility
 }
 
 // A Policy decides who may do what. It is asked only about images that the

@@ -46,11 +46,13 @@ func (s *Images) Update(ctx context.Context, id ID, changes []Change) (*Image, e
 		}
 		return nil
 	})
-	if err != nil || len(changes) == 0 {
-		return after, err
+	if err != nil {
+		return nil, err
 	}
-	s.notify(ctx, Event{Type: "image.update", Image: after})
-	return after, nil
+	if len(changes) > 0 {
+		s.notify(ctx, Event{Type: "image.update", Image: after})
+	}
+	return s.shown(CallerFrom(ctx), after), nil
 }
 
 // modify reads the image, lets f change it and saves the result, again from
@@ -58,7 +60,7 @@ func (s *Images) Update(ctx context.Context, id ID, changes []Change) (*Image, e
 func (s *Images) modify(ctx context.Context, id ID, f func(Caller, *Image) error) (*Image, error) {
 	c := CallerFrom(ctx)
 	for left := attempts; ; left-- {
-		before, err := s.Get(ctx, id)
+		before, err := s.find(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -100,6 +102,9 @@ func (s *Images) apply(c Caller, im *Image, ch Change) error {
 	}
 	if a, ok := attributes[ch.Attribute]; ok {
 		return s.applyBase(c, im, ch, a)
+	}
+	if err := s.allowProperty(c, im, ch); err != nil {
+		return err
 	}
 	return applyProperty(im, ch)
 }

@@ -24,7 +24,7 @@ type UploadOptions struct {
 // deleted meanwhile, and what the store says.
 func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions) error {
 	c := CallerFrom(ctx)
-	before, err := s.Get(ctx, id)
+	before, err := s.find(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 func (s *Images) claim(ctx context.Context, before, saving *Image) error {
 	err := s.catalog.Update(ctx, before, saving)
 	if errors.Is(err, ErrConflict) {
-		now, err := s.Get(ctx, before.ID)
+		now, err := s.find(ctx, before.ID)
 		if err != nil {
 			return err
 		}
