@@ -76,9 +76,15 @@ func sh(t *testing.T, l *Lab, node, script string) string {
 	return strings.TrimSpace(out)
 }
 
-// nothingLeft looks everywhere a lab puts something.
+// nothingLeft looks everywhere a lab puts something. It holds the lock, so
+// that it does not find what another test is using.
 func nothingLeft(t *testing.T) {
 	t.Helper()
+	h, err := lock(context.Background(), lockName, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.release()
 	for _, pattern := range []string{
 		liveDir, "/run/netns/glab-*", "/sys/class/net/glab*",
 		"/sys/fs/cgroup/glab-*", "/sys/fs/cgroup/systemd/glab-*", "/sys/fs/cgroup/unified/glab-*",
@@ -225,33 +231,55 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// Many machines start in seconds, and the kernel's limits are as they were
-// afterwards.
+// Many machines start in seconds.
 func TestTwenty(t *testing.T) {
-	const limit = "/proc/sys/fs/inotify/max_user_instances"
-	before, err := os.ReadFile(limit)
-	if err != nil {
-		t.Fatal(err)
-	}
 	begin := time.Now()
-	l, err := Start(t.Context(), Config{ImageNodes: 20, Log: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := start(t, Config{ImageNodes: 20})
 	t.Logf("20 nodes are up after %v", time.Since(begin).Round(100*time.Millisecond))
-	err = l.each(func(n *Node) error {
+	if err := l.each(func(n *Node) error {
 		state, err := l.Run(t.Context(), n.Name, "systemctl is-system-running --wait")
 		if err == nil && strings.TrimSpace(state) != "running" {
 			err = fmt.Errorf("%s is %s", n.Name, state)
 		}
 		return err
-	})
-	if err := errors.Join(err, l.Close()); err != nil {
+	}); err != nil {
 		t.Error(err)
 	}
-	nothingLeft(t)
-	if after, err := os.ReadFile(limit); err != nil || string(after) != string(before) {
-		t.Errorf("%s is %q, %v after the lab; it was %q", limit, after, err, before)
+}
+
+// The kernel's limits are raised when they are too low, and put back.
+func TestLimits(t *testing.T) {
+	const limit = "/proc/sys/fs/inotify/max_user_instances"
+	read := func() string {
+		text, err := os.ReadFile(limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(text))
+	}
+	l := &Lab{config: Config{Log: t.Output()}, dir: t.TempDir(), nodes: make([]*Node, 20)}
+	h, err := lock(t.Context(), lockName, nil) // no lab may change them meanwhile
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.release()
+	before := read()
+	if err := os.WriteFile(limit, []byte("128"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := os.WriteFile(limit, []byte(before), 0o644); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := l.roomForWatches(); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(); got != "384" {
+		t.Errorf("%s is %s for 20 nodes; want 384", limit, got)
+	}
+	if saved, err := os.ReadFile(filepath.Join(l.dir, "max_user_instances")); err != nil || strings.TrimSpace(string(saved)) != "128" {
+		t.Errorf("remembered %q, %v; want 128", saved, err)
 	}
 }
 
@@ -286,7 +314,9 @@ func TestKilledOwner(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer h.release()
+			if err := h.release(); err != nil {
+				t.Error(err)
+			}
 			nothingLeft(t)
 		})
 	}
@@ -297,7 +327,11 @@ func TestKilledOwner(t *testing.T) {
 func TestDeadReaper(t *testing.T) {
 	for name, end := range map[string]func(*Lab) error{
 		"owner lives": (*Lab).Close,
-		"owner ends":  func(l *Lab) error { return l.hold.release() },
+		"owner ends": func(l *Lab) error {
+			err := l.reaper.owner.Close()
+			_ = l.reaper.cmd.Wait() // it was killed
+			return errors.Join(err, l.hold.release())
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := Start(t.Context(), Config{ImageNodes: 1, Log: t.Output()})
@@ -307,7 +341,6 @@ func TestDeadReaper(t *testing.T) {
 			if err := l.reaper.cmd.Process.Kill(); err != nil {
 				t.Error(err)
 			}
-			_ = l.reaper.cmd.Wait() // it was killed
 			if err := end(l); err != nil {
 				t.Error(err)
 			}

@@ -9,25 +9,29 @@ if [ "${2-}" = wait ]; then
 fi
 [ -d "$dir" ] || exit 0
 
-# The nodes' own processes, and the nspawn processes above them.
+# Every node has a control group, below each hierarchy that there is. The
+# group of images being built is left alone.
+groups() {
+    for group in /sys/fs/cgroup/glab-* /sys/fs/cgroup/systemd/glab-* /sys/fs/cgroup/unified/glab-*; do
+        case $group in */glab-build) continue ;; esac
+        [ ! -d "$group" ] || echo "$group"
+    done
+}
+# The nodes' own processes, and those of nspawn above them.
 inside() {
-    for node in "$dir"/nodes/*; do
-        if [ -e "/run/netns/glab-${node##*/}" ]; then
-            ip netns pids "glab-${node##*/}"
-        fi
+    for group in $(groups); do
+        find "$group/payload" -name cgroup.procs -exec cat {} + 2>/dev/null
     done
 }
 above() {
-    for process in /proc/[0-9]*; do
-        if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q "^systemd-nspawn .*--directory=$dir/nodes/"; then
-            echo "${process##*/}"
-        fi
+    for group in $(groups); do
+        find "$group" -path "$group/payload" -prune -o -name cgroup.procs -exec cat {} + 2>/dev/null
     done
 }
 
 # nspawn tidies up after itself when its node ends, so it gets time for that.
-# Nobody is taken for gone before two rounds have found nobody: a machine that
-# is just being started has no process in its namespace yet.
+# Nobody is taken for gone before two rounds have found nobody: somebody may
+# just be about to enter a group.
 round=0 quiet=0
 while [ $quiet -lt 2 ] && [ $round -lt 300 ]; do
     round=$((round + 1))
@@ -35,11 +39,11 @@ while [ $quiet -lt 2 ] && [ $round -lt 300 ]; do
     parents=$(above)
     if [ -z "$pids$parents" ]; then
         quiet=$((quiet + 1))
-        continue
+    else
+        quiet=0
+        [ -z "$pids" ] || kill -KILL $pids 2>/dev/null
+        if [ -z "$pids" ] && [ $round -gt 40 ]; then kill -KILL $parents 2>/dev/null; fi
     fi
-    quiet=0
-    [ -z "$pids" ] || kill -KILL $pids 2>/dev/null
-    if [ -z "$pids" ] && [ $round -gt 40 ]; then kill -KILL $parents 2>/dev/null; fi
     sleep 0.05
 done
 if [ $quiet -lt 2 ]; then
@@ -58,9 +62,8 @@ for node in "$dir"/nodes/*; do
     done
     [ ! -e "/run/netns/$name" ] || ip netns del "$name" || failed=1
 done
-for group in /sys/fs/cgroup/glab-* /sys/fs/cgroup/systemd/glab-* /sys/fs/cgroup/unified/glab-*; do
-    case $group in */glab-build) continue ;; esac # an image is being built
-    [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + || failed=1
+for group in $(groups); do
+    find "$group" -depth -type d -exec rmdir {} + || failed=1
 done
 for link in $(ip -o link show | sed -n 's/^[0-9]*: \(glab-[0-9]*\|glab0\)[:@].*/\1/p'); do
     ip link del "$link" || failed=1
