@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // A Report is what an apply did.
@@ -57,6 +58,8 @@ type applier struct {
 // applied is a node during an apply. Targets of one node take turns, so that
 // one goroutine at a time uses it.
 type applied struct {
+	mu sync.Mutex // targets of one node take turns
+
 	name        string
 	m           *machine
 	receipt     *Receipt
@@ -85,11 +88,13 @@ func Apply(ctx context.Context, p *Plan, connect Connect, o Options) (*Report, e
 	defer a.close()
 	report := new(Report)
 	whole := true
-	for i := range p.Stages {
-		s := p.Stages[i] // a copy: the plan stays as it was shown
-		if whole = a.stage(ctx, &s, report); !whole {
-			break
-		}
+	for i := 0; i < len(p.Stages) && whole; {
+		n := p.beside(i)
+		whole = a.stages(ctx, p.Stages[i:i+n], report)
+		i += n
+	}
+	if whole && !o.NoVerify {
+		a.verify(ctx, report)
 	}
 	if whole { // what was only begun need not work yet
 		a.checks(ctx, report)
@@ -131,15 +136,54 @@ func (a *applier) close() {
 	}
 }
 
+// beside is the number of stages that are worked on together from the i-th
+// on.
+func (p *Plan) beside(i int) int {
+	n := 1
+	for i+n < len(p.Stages) && p.Stages[i+n].Beside {
+		n++
+	}
+	return n
+}
+
+// doomed reports whether it is known that the stage cannot succeed, and that
+// none can after it.
+func (s *PlannedStage) doomed() bool {
+	return s.Required && slices.ContainsFunc(s.Targets, func(t PlannedTarget) bool { return t.Err != nil })
+}
+
+// stages works on stages side by side and reports whether the next may begin.
+// If one is doomed the others need not begin.
+func (a *applier) stages(ctx context.Context, stages []PlannedStage, report *Report) bool {
+	for i := range stages {
+		if stages[i].doomed() {
+			stages = stages[i : i+1]
+			break
+		}
+	}
+	results := make([][]TargetReport, len(stages))
+	whole := make([]bool, len(stages))
+	var wg sync.WaitGroup
+	for i := range stages {
+		s := stages[i] // a copy: the plan stays as it was shown
+		wg.Go(func() { results[i], whole[i] = a.stage(ctx, &s) })
+	}
+	wg.Wait()
+	for _, r := range results {
+		report.Targets = append(report.Targets, r...)
+	}
+	return !slices.Contains(whole, false)
+}
+
 // stage works on one stage and reports whether the next may begin.
-func (a *applier) stage(ctx context.Context, s *PlannedStage, report *Report) bool {
+func (a *applier) stage(ctx context.Context, s *PlannedStage) (reports []TargetReport, whole bool) {
 	a.replaceOnce(ctx, s)
 	busy := slices.ContainsFunc(s.Targets, func(t PlannedTarget) bool { return len(t.Changes) > 0 || t.Err != nil })
 	if !busy {
-		return true
+		return nil, true
 	}
 	if ctx.Err() != nil {
-		return false
+		return nil, false
 	}
 	a.tell.tell(Event{Kind: StageStarted, Stage: s.Name})
 	results := make([]TargetReport, len(s.Targets))
@@ -158,15 +202,14 @@ func (a *applier) stage(ctx context.Context, s *PlannedStage, report *Report) bo
 		}
 	})
 	ok := true
-	for i := range results {
-		r := results[i]
+	for _, r := range results {
 		ok = ok && r.Err == nil && r.Skipped == ""
 		if r.Err != nil || r.Skipped != "" || len(r.Done) > 0 {
-			report.Targets = append(report.Targets, r)
+			reports = append(reports, r)
 		}
 	}
 	a.tell.tell(Event{Kind: StageDone, Stage: s.Name})
-	return ctx.Err() == nil && (ok || !s.Required)
+	return reports, ctx.Err() == nil && (ok || !s.Required)
 }
 
 // replaceOnce gives a Once stage another target when the planned one is on a
@@ -190,6 +233,8 @@ func (a *applier) replaceOnce(ctx context.Context, s *PlannedStage) {
 // target works on one target.
 func (a *applier) target(ctx context.Context, s *PlannedStage, t *PlannedTarget) (r TargetReport) {
 	n := a.nodes[t.Host]
+	n.mu.Lock() // a node may be in two stages that are worked on together
+	defer n.mu.Unlock()
 	r = TargetReport{Stage: s.Name, Host: t.Host, Name: t.Name}
 	event := Event{Stage: s.Name, Host: t.Host, Target: t.Name}
 	switch {
@@ -232,7 +277,7 @@ func (a *applier) open(ctx context.Context, n *applied) error {
 	return nil
 }
 
-// change makes the changes of one target and looks whether they are made.
+// change makes the changes of one target.
 func (a *applier) change(ctx context.Context, n *applied, t *PlannedTarget, event Event) ([]Change, error) {
 	if err := a.open(ctx, n); err != nil {
 		return nil, err
@@ -242,17 +287,7 @@ func (a *applier) change(ctx context.Context, n *applied, t *PlannedTarget, even
 	if len(w.done) > 0 {
 		n.changed = true
 	}
-	if err != nil || a.o.NoVerify {
-		return w.done, err
-	}
-	left, err := a.observeAgain(ctx, n, t.target)
-	if err != nil {
-		return w.done, err
-	}
-	if len(left) > 0 {
-		return w.done, &StepError{Node: n.name, Step: left[0].ID, Err: fmt.Errorf("still to do after the apply: %s", left[0].Summary)}
-	}
-	return w.done, nil
+	return w.done, err
 }
 
 // observeAgain observes a target anew, as if nothing else were changing.

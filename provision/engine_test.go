@@ -223,8 +223,8 @@ func TestRoundTrips(t *testing.T) {
 	if _, err := provision.Apply(t.Context(), p, s.connect, s.o); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.trips.Load(); n != 4 {
-		t.Errorf("changing 120 files in two stages took %d round trips; want 2 a stage", n)
+	if n := s.trips.Load(); n != 3 {
+		t.Errorf("changing 120 files in two stages took %d round trips; want 1 a stage and 1 to look again", n)
 	}
 	p = s.plan(stages("2")...)
 	s.trips.Store(0)
@@ -563,4 +563,52 @@ type closing struct {
 func (c *closing) Close() error {
 	c.closed.Add(1)
 	return c.Host.Close()
+}
+
+// Stages beside each other are worked on at the same time, unless one of them
+// is known to fail: then the other does not begin.
+func TestBeside(t *testing.T) {
+	s := newSite(t)
+	met := make(chan struct{})
+	meet := func(ctx context.Context, _ provision.Writer) error {
+		select {
+		case met <- struct{}{}:
+		case <-met:
+		case <-time.After(10 * time.Second):
+			return errors.New("alone")
+		}
+		return nil
+	}
+	one := stage("one", target("a", &acting{id: "act:one", do: meet}))
+	two := stage("two", target("b", &acting{id: "act:two", do: meet}))
+	two.Beside, two.Required = true, true
+	s.done(one, two)
+
+	two.Targets[0].Resources = []provision.Resource{&acting{id: "act:two", err: errors.New("no")}}
+	report, err := s.apply(stage("one", target("a", s.file("a", "x", "1"))), two)
+	if err == nil || s.exists("a", "x") || report.Changed() != 0 {
+		t.Errorf("Apply beside a stage that is known to fail = %+v, %v; want nothing begun", report, err)
+	}
+}
+
+// acting is a resource that calls do, once.
+type acting struct {
+	id   string
+	do   func(context.Context, provision.Writer) error
+	err  error
+	done bool
+}
+
+func (r *acting) ID() string                 { return r.id }
+func (r *acting) Queries() []provision.Query { return nil }
+
+func (r *acting) Observe(context.Context, provision.Reader, *provision.Facts) ([]provision.Change, error) {
+	if r.err != nil || r.done {
+		return nil, r.err
+	}
+	return []provision.Change{{ID: r.id, Action: provision.Run, Do: func(ctx context.Context, w provision.Writer) error {
+		err := r.do(ctx, w)
+		r.done = err == nil
+		return err
+	}}}, nil
 }

@@ -108,7 +108,6 @@ type Exec struct {
 type StartUnit struct {
 	Name    string
 	Restart bool
-	Reload  bool // read the unit files first
 }
 
 // StopUnit stops and disables a unit; it may be gone already.

@@ -24,6 +24,7 @@ type PlannedStage struct {
 	Targets  []PlannedTarget // of a Once stage, the one that is worked on
 	Required bool
 	Once     bool
+	Beside   bool
 
 	candidates []Target // of a Once stage
 }
@@ -155,7 +156,7 @@ func each(limit int, names []string, do func(string)) {
 func newPlan(stages []Stage) *Plan {
 	p := &Plan{nodes: make(map[string]*node)}
 	for _, s := range stages {
-		ps := PlannedStage{Name: s.Name, Required: s.Required, Once: s.Once}
+		ps := PlannedStage{Name: s.Name, Required: s.Required, Once: s.Once, Beside: s.Beside}
 		for i, t := range s.Targets {
 			n := p.nodes[t.Host]
 			if n == nil {

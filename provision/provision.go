@@ -146,4 +146,7 @@ type Stage struct {
 	Required bool
 	// Once: only the first target that can be reached is worked on.
 	Once bool
+	// Beside: it needs nothing of the stage before it, and both are worked on
+	// at the same time.
+	Beside bool
 }

@@ -198,11 +198,13 @@ func (o StartUnit) render(s *script) {
 	if o.Restart {
 		verb = "restart"
 	}
-	if o.Reload {
-		s.line("systemctl daemon-reload")
-	}
 	s.line("systemctl reset-failed %s 2>/dev/null || :", u)
-	s.line("systemctl enable --quiet %s", u)
+	// Reading all unit files again takes systemd longer than all the rest, so
+	// it is done only when it does not know this one as it is.
+	s.line("systemctl enable --quiet --no-reload %s", u)
+	s.line(`case "$(systemctl show -p LoadState -p UnitFileState -p NeedDaemonReload -- %s)" in`, u)
+	s.line("*=not-found*|*=disabled*|*=yes*) systemctl daemon-reload ;;")
+	s.line("esac")
 	// What the manager says of a start that failed is "see the journal".
 	s.line("if ! systemctl %s %s || ! systemctl is-active --quiet %s; then", verb, u, u)
 	s.line("systemctl show -p ActiveState -p Result %s || :", u)

@@ -64,10 +64,10 @@ func dbServer(m *proposals.MySQL) dbserver.Server {
 	}
 }
 
-// keystoneStage registers the service. Its daemons cannot validate a token
-// before that, so it is required.
+// keystoneStage registers the service, while the nodes are installed. The
+// daemons cannot validate a token before that, so it is required.
 func keystoneStage(sites []site) (provision.Stage, error) {
-	stage := provision.Stage{Name: "keystone", Required: true}
+	stage := provision.Stage{Name: "keystone", Required: true, Beside: true}
 	if len(sites) == 0 || sites[0].g.Keystone == nil {
 		return stage, nil
 	}

@@ -37,8 +37,8 @@ type Options struct {
 //
 //   - secrets: generated passwords are kept on the image nodes;
 //   - database: the database and its user;
-//   - keystone: project, user, role, service and endpoints;
 //   - install: users, directories, the program, files, units, cron entries;
+//   - keystone: project, user, role, service and endpoints, at the same time;
 //   - schema: the tables;
 //   - services: the daemons run with what is installed;
 //   - images: what is to be preloaded is there.
@@ -58,7 +58,7 @@ func Expand(p *proposals.Proposal, o Options) ([]provision.Stage, error) {
 	}
 	var stages []provision.Stage
 	for _, stageOf := range []func([]site) (provision.Stage, error){
-		secretsStage, databaseStage, keystoneStage, installStage, schemaStage, servicesStage, imagesStage,
+		secretsStage, databaseStage, installStage, keystoneStage, schemaStage, servicesStage, imagesStage,
 	} {
 		stage, err := stageOf(sites)
 		if err != nil {

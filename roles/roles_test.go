@@ -67,6 +67,9 @@ func outline(stages []provision.Stage) string {
 		if s.Once {
 			b.WriteString(", once")
 		}
+		if s.Beside {
+			b.WriteString(", beside the one before")
+		}
 		b.WriteByte('\n')
 		for _, target := range s.Targets {
 			fmt.Fprintf(&b, "  %s (host %q)\n", target.Name, target.Host)

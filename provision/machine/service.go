@@ -39,17 +39,11 @@ func (r Unit) Observe(_ context.Context, _ provision.Reader, f *provision.Facts)
 	}
 	active := u.Active == "active" || u.Active == "reloading"
 	enabled := !slices.Contains([]string{"disabled", "", "bad"}, u.Enabled)
-	reload := u.NeedReload || u.LoadState == "not-found"
-	for _, id := range r.Watch {
-		if strings.HasSuffix(id, "/"+r.Name) && f.Changing(id) {
-			reload = true
-		}
-	}
 	e := f.Entry(r.ID())
 	ch := provision.Change{
 		ID: r.ID(), Action: provision.Update, Hash: r.Name,
 		Record: &provision.Entry{Hash: r.Name, Created: !active && !enabled},
-		Ops:    []provision.Op{provision.StartUnit{Name: r.Name, Restart: active, Reload: reload}},
+		Ops:    []provision.Op{provision.StartUnit{Name: r.Name, Restart: active}},
 	}
 	reason, newer := stale(f, r.Watch, u.Started)
 	switch {
@@ -68,7 +62,7 @@ func (r Unit) Observe(_ context.Context, _ provision.Reader, f *provision.Facts)
 	case !enabled:
 		ch.Summary = fmt.Sprintf("enable %s", r.Name)
 		ch.Drifted = e != nil && e.Settled()
-		ch.Ops = []provision.Op{provision.StartUnit{Name: r.Name, Reload: reload}}
+		ch.Ops = []provision.Op{provision.StartUnit{Name: r.Name}}
 	default:
 		return nil, nil
 	}
