@@ -14,6 +14,7 @@ var (
 	ErrForbidden     = errors.New("forbidden")
 	ErrInvalid       = errors.New("invalid")
 	ErrTooLarge      = errors.New("too large")
+	ErrWrongFormat   = errors.New("wrong format")
 	ErrGone          = errors.New("gone")
 	ErrStoreFull     = errors.New("store is full")
 	ErrStoreReadOnly = errors.New("store is read-only")

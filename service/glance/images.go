@@ -40,6 +40,9 @@ type Options struct {
 	DiskFormats      []string // nil means those of an unconfigured Glance
 	ContainerFormats []string
 
+	Inspector Inspector // looks at the data of bare images; nil means nobody does
+	AnyFormat bool      // data that is not what disk_format says is taken all the same
+
 	DefaultStore  string // scheme of the store that takes uploads; empty means the first
 	DelayedDelete bool   // Delete leaves the data to the scrubber
 
@@ -51,8 +54,8 @@ type Options struct {
 	// image may change all of them.
 	Properties PropertyPolicy
 
-	// Log is told of clean-up that went wrong after the caller had its answer;
-	// nil means nobody is.
+	// Log is told of clean-up that went wrong after the caller had its answer,
+	// and of data that is tolerated; nil means nobody is.
 	Log *slog.Logger
 }
 

@@ -20,8 +20,9 @@ type UploadOptions struct {
 // ends, the image is queued again and no data is left.
 //
 // ErrConflict if the image is not queued, ErrInvalid if its formats are not
-// set or r fails, ErrTooLarge past the size limit, ErrGone if the image was
-// deleted meanwhile, and what the store says.
+// set or r fails, ErrTooLarge past the size limit, ErrWrongFormat if the data
+// is not what the image was declared to be or is dangerous to open, ErrGone if
+// the image was deleted meanwhile, and what the store says.
 func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions) error {
 	c := CallerFrom(ctx)
 	before, err := s.find(ctx, id)
@@ -74,7 +75,7 @@ func (s *Images) claim(ctx context.Context, before, saving *Image) error {
 // store writes the data of an image that is saving and makes it active. After
 // an error the store has no data of it.
 func (s *Images) store(ctx context.Context, saving *Image, r io.Reader) (*Image, error) {
-	in := &source{ctx: ctx, r: r, left: s.o.MaxSize}
+	in := &source{ctx: ctx, r: r, left: s.o.MaxSize, inspection: s.inspect(saving)}
 	d := newDigester(in, s.newHash(), &s.blocks)
 	url, n, err := s.stores[0].Put(ctx, saving.ID, d)
 	checksum, sum := d.finish()
@@ -86,12 +87,12 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader) (*Image,
 	active.Size, active.Checksum = &n, &checksum
 	algo := s.o.HashAlgo
 	active.HashAlgo, active.HashValue = &algo, &sum
-	if n > 0 && *active.DiskFormat == "raw" && *active.ContainerFormat == "bare" {
-		active.VirtualSize = &n
-	}
 	active.Locations = []Location{{URL: url, Metadata: map[string]string{}, Status: Active}}
 	// The data is safe now: what the caller hangs up on is no longer lost.
 	ctx = context.WithoutCancel(ctx)
+	if err == nil {
+		err = s.judge(ctx, active, in.verdict())
+	}
 	if err == nil {
 		err = s.catalog.Update(ctx, saving, active)
 	}
@@ -103,6 +104,9 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader) (*Image,
 	}
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
 		return nil, refuse(ErrGone, "Image %s could not be found after upload. The image may have been deleted during the upload.", saving.ID)
+	}
+	if errors.Is(err, ErrWrongFormat) {
+		return nil, err
 	}
 	return nil, fmt.Errorf("upload %s: %w", saving.ID, err)
 }
@@ -125,14 +129,16 @@ func tooLarge() error { return refuse(ErrTooLarge, "The provided image is too la
 var errTooLarge = errors.New("more than the size limit")
 
 // A source is what an upload reads: until ctx ends and not past the limit. It
-// remembers its failure, because a store may report it in its own words.
+// remembers its failure, because a store may report it in its own words, and
+// shows the inspection what passes.
 type source struct {
 	ctx context.Context
 	r   io.Reader
 
-	mu   sync.Mutex // a store that has given up may still be reading
-	left int64
-	err  error
+	mu         sync.Mutex // a store that has given up may still be reading
+	left       int64
+	err        error
+	inspection Inspection // nil if nobody looks
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -146,8 +152,23 @@ func (s *source) Read(p []byte) (int, error) {
 	if s.left < 0 {
 		n, err = 0, errTooLarge
 	}
+	if s.inspection != nil {
+		s.inspection.Write(p[:n])
+	}
 	s.err = err
 	return n, err
+}
+
+// verdict ends the inspection; nil if nobody looked.
+func (s *source) verdict() *Verdict {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inspection == nil {
+		return nil
+	}
+	v := s.inspection.Verdict()
+	s.inspection = nil
+	return &v
 }
 
 func (s *source) failure() error {

@@ -52,6 +52,7 @@ var codes = []struct {
 	{glance.ErrForbidden, http.StatusForbidden},
 	{glance.ErrInvalid, http.StatusBadRequest},
 	{glance.ErrTooLarge, http.StatusRequestEntityTooLarge},
+	{glance.ErrWrongFormat, http.StatusUnsupportedMediaType},
 	{glance.ErrStoreFull, http.StatusRequestEntityTooLarge},
 	{glance.ErrGone, http.StatusGone},
 	{glance.ErrStoreReadOnly, http.StatusServiceUnavailable},

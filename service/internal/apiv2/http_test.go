@@ -71,6 +71,7 @@ func TestProblemOf(t *testing.T) {
 		{glance.ErrConflict, 409, "There was a conflict when trying to complete your request."},
 		{glance.ErrInvalid, 400, "The server could not comply with the request since it is either malformed or otherwise incorrect."},
 		{glance.ErrTooLarge, 413, "The body of your request was too large for this server."},
+		{&glance.Refusal{Kind: glance.ErrWrongFormat, Message: "Image disk_format qcow2 does not match stream data raw"}, 415, "Image disk_format qcow2 does not match stream data raw"},
 		{glance.ErrStoreFull, 413, "The body of your request was too large for this server."},
 		{glance.ErrGone, 410, "This resource is no longer available.  No forwarding address is given."},
 		{glance.ErrStoreReadOnly, 503, "The server is currently unavailable. Please try again at a later time."},
