@@ -89,6 +89,8 @@ func TestClient(t *testing.T) {
 		t.Errorf("List of another name = %+v, %v", images, err)
 	}
 	data := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
+	copy(data, "QFI\xfb\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00") // version 2, no backing file
+	copy(data[24:], "\x00\x00\x00\x00\x00\xa0\x00\x00")                   // of 10 MiB
 	if err := c.Upload(ctx, im.ID, io.MultiReader(bytes.NewReader(data)), -1); err != nil {
 		t.Fatalf("Upload = %v", err)
 	}

@@ -24,6 +24,7 @@ import (
 	"glancectl/service/internal/config"
 	"glancectl/service/internal/filestore"
 	"glancectl/service/internal/imagecache"
+	"glancectl/service/internal/inspect"
 	"glancectl/service/internal/oslolog"
 	"glancectl/service/internal/sqlcatalog"
 	"glancectl/service/internal/swiftstore"
@@ -200,9 +201,12 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache) (*glanc
 		HashAlgo:         p.Images.HashAlgo,
 		DiskFormats:      p.Images.DiskFormats,
 		ContainerFormats: p.Images.ContainerFormats,
+		Inspector:        inspect.New(inspect.Options{VMDKTypes: p.Images.VMDKTypes, TolerateMBR: p.Images.TolerateMBR}),
+		AnyFormat:        !p.Images.RequireFormat,
 		DefaultStore:     openers[p.Stores.Default].scheme,
 		DelayedDelete:    p.Images.DelayedDelete,
 		Cache:            cache,
+		Log:              p.log,
 	}
 	if p.Images.Notifier == "logging" {
 		o.Notify = &eventLog{p.log.With(slog.String(oslolog.NameKey, "glance.notifier"))}

@@ -96,6 +96,9 @@ type Images struct {
 	HashAlgo         string
 	DiskFormats      []string
 	ContainerFormats []string
+	VMDKTypes        []string // createTypes that are allowed; none if it is empty
+	RequireFormat    bool     // data must be what disk_format says
+	TolerateMBR      bool     // a bad partition table is only a warning
 	DelayedDelete    bool
 	ShowDirectURL    bool
 	LimitDefault     int

@@ -65,6 +65,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Images: config.Images{
 			MaxSize: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HashAlgo: "sha512",
+			VMDKTypes: []string{"streamOptimized", "monolithicSparse"}, RequireFormat: true,
 			LimitDefault: 25, LimitMax: 1000, Notifier: "noop",
 		},
 		Cache:    config.Cache{MaxSize: 10 << 30, ExtraToFree: 0.2, StallTimeout: 24 * time.Hour, GracePeriod: time.Hour},
@@ -123,6 +124,11 @@ func TestOptions(t *testing.T) {
 		{"hashing_algorithm = SHA256", func(s *config.Settings) any { return s.Images.HashAlgo }, "sha256"},
 		{"[image_format]\ndisk_formats = raw, qcow2,", func(s *config.Settings) any { return s.Images.DiskFormats }, []string{"raw", "qcow2"}},
 		{"container_formats = bare", func(s *config.Settings) any { return s.Images.ContainerFormats }, []string{"bare"}},
+		{"[image_format]\nvmdk_allowed_types = vmfs", func(s *config.Settings) any { return s.Images.VMDKTypes }, []string{"vmfs"}},
+		{"[image_format]\nvmdk_allowed_types =", func(s *config.Settings) any { return s.Images.VMDKTypes }, []string{}},
+		{"[image_format]\nrequire_image_format_match = no", func(s *config.Settings) any { return s.Images.RequireFormat }, false},
+		{"[image_format]\ngpt_safety_checks_nonfatal = mbr,", func(s *config.Settings) any { return s.Images.TolerateMBR }, true},
+		{"[image_format]\ngpt_safety_checks_nonfatal =", func(s *config.Settings) any { return s.Images.TolerateMBR }, false},
 		{"delayed_delete = True", func(s *config.Settings) any { return s.Images.DelayedDelete }, true},
 		{"show_image_direct_url = True", func(s *config.Settings) any { return s.Images.ShowDirectURL }, true},
 		{"limit_param_default = 5", func(s *config.Settings) any { return s.Images.LimitDefault }, 5},
@@ -232,6 +238,8 @@ func TestMistakes(t *testing.T) {
 		{config.API, minimal + "[paste_deploy]\nflavor = keystone", `CONF: [keystone_authtoken] auth_url: not set; Keystone is asked about tokens with it
 CONF: [keystone_authtoken] username: not set; Keystone is asked about tokens with it
 CONF: [keystone_authtoken] password: not set; Keystone is asked about tokens with it`},
+		{config.API, minimal + "[image_format]\ngpt_safety_checks_nonfatal = mbr,ebr",
+			`CONF:4: [image_format] gpt_safety_checks_nonfatal: "mbr,ebr" is not a list of checks that there are: mbr`},
 		{config.API, minimal + "[paste_deploy]\nflavor = keystne", `CONF:4: [paste_deploy] flavor: "keystne" is not a flavor that glance-api has without a paste file`},
 		{config.Registry, minimal + "[paste_deploy]\nflavor = caching", `CONF:4: [paste_deploy] flavor: "caching" is not a flavor that glance-registry has without a paste file`},
 		{config.API, minimal + "[paste_deploy]\nconfig_file = x.ini", "CONF:4: [paste_deploy] config_file: open DIR/x.ini: no such file or directory"},

@@ -93,16 +93,36 @@ func (r *reader) images() Images {
 			"DEFAULT.hashing_algorithm"),
 		DiskFormats:      r.list(nil, "image_format.disk_formats", "DEFAULT.disk_formats"),
 		ContainerFormats: r.list(nil, "image_format.container_formats", "DEFAULT.container_formats"),
-		DelayedDelete:    r.boolean(false, "DEFAULT.delayed_delete"),
-		ShowDirectURL:    r.boolean(false, "DEFAULT.show_image_direct_url"),
-		LimitDefault:     r.number(25, 1, "DEFAULT.limit_param_default"),
-		LimitMax:         r.number(1000, 1, "DEFAULT.api_limit_max"),
-		Notifier:         r.choice("noop", []string{"noop", "logging", "default"}, "DEFAULT.notifier_strategy"),
+		VMDKTypes: append([]string{}, // an empty list allows none
+			r.list([]string{"streamOptimized", "monolithicSparse"}, "image_format.vmdk_allowed_types")...),
+		RequireFormat: r.boolean(true, "image_format.require_image_format_match"),
+		TolerateMBR:   r.tolerateMBR(),
+		DelayedDelete: r.boolean(false, "DEFAULT.delayed_delete"),
+		ShowDirectURL: r.boolean(false, "DEFAULT.show_image_direct_url"),
+		LimitDefault:  r.number(25, 1, "DEFAULT.limit_param_default"),
+		LimitMax:      r.number(1000, 1, "DEFAULT.api_limit_max"),
+		Notifier:      r.choice("noop", []string{"noop", "logging", "default"}, "DEFAULT.notifier_strategy"),
 	}
 	if im.Notifier == "default" {
 		im.Notifier = "noop" // what it was called for one release
 	}
 	return im
+}
+
+// tolerateMBR says whether the one check that there is of partition tables is
+// listed as not fatal.
+func (r *reader) tolerateMBR() bool {
+	const mbr = "mbr"
+	names := []string{"image_format.gpt_safety_checks_nonfatal"}
+	v, ok := r.find("", names)
+	if !ok {
+		return false
+	}
+	checks := words(v.Text)
+	if slices.ContainsFunc(checks, func(c string) bool { return c != mbr }) {
+		r.wrong(v, names, "a list of checks that there are: "+mbr)
+	}
+	return slices.Contains(checks, mbr)
 }
 
 func (r *reader) cache() Cache {
