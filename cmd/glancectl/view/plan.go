@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"glancectl/provision"
@@ -194,8 +195,7 @@ func (r Plan) failures(p *paper) int {
 	return len(seen)
 }
 
-// A block is one target's changes as text. Targets whose changes read the
-// same are one block.
+// A block is what is to be done on some targets, on all of them the same.
 type block struct {
 	names []string
 	body  string
@@ -208,38 +208,37 @@ func (b *block) title() string {
 	return strings.Join(b.names, ", ")
 }
 
-// blocks puts together what is to be done on each target, over all stages.
+// blocks puts together what reads the same, in the order in which it is done.
 func (r Plan) blocks(p *paper) []*block {
-	var order []string
-	bodies := map[string]*strings.Builder{}
+	var out []*block
 	for _, s := range r.Plan.Stages {
-		for _, t := range s.Targets {
-			if t.Err != nil || len(t.Changes) == 0 {
+		for _, b := range stageBlocks(p, s) {
+			if last := len(out) - 1; last >= 0 && slices.Equal(out[last].names, b.names) {
+				out[last].body += b.body
 				continue
 			}
-			b := bodies[t.Name]
-			if b == nil {
-				b = new(strings.Builder)
-				bodies[t.Name] = b
-				order = append(order, t.Name)
-			}
-			q := &paper{w: b, colour: p.colour}
-			for _, c := range t.Changes {
-				writeChange(q, c)
-			}
+			out = append(out, b)
 		}
 	}
+	return out
+}
+
+func stageBlocks(p *paper, s provision.PlannedStage) []*block {
 	var out []*block
-	same := map[string]*block{}
-	for _, name := range order {
-		body := bodies[name].String()
-		if b := same[body]; b != nil {
-			b.names = append(b.names, name)
+	for _, t := range s.Targets {
+		if t.Err != nil || len(t.Changes) == 0 {
 			continue
 		}
-		b := &block{names: []string{name}, body: body}
-		same[body] = b
-		out = append(out, b)
+		var body strings.Builder
+		for _, c := range t.Changes {
+			writeChange(&paper{w: &body, colour: p.colour}, c)
+		}
+		i := slices.IndexFunc(out, func(b *block) bool { return b.body == body.String() })
+		if i < 0 {
+			out = append(out, &block{body: body.String()})
+			i = len(out) - 1
+		}
+		out[i].names = append(out[i].names, t.Name)
 	}
 	return out
 }
@@ -264,16 +263,13 @@ func writeChange(p *paper, c provision.Change) {
 	}
 }
 
-// describe names the resource once: most summaries do so themselves.
+// describe is the summary, which names the resource; a change without one is
+// described by its ID.
 func describe(c provision.Change) string {
-	kind, name, _ := strings.Cut(c.ID, ":")
-	switch {
-	case c.Summary == "":
-		return kind + " " + name
-	case strings.Contains(c.Summary, name):
+	if c.Summary != "" {
 		return c.Summary
 	}
-	return kind + " " + name + ": " + c.Summary
+	return strings.Replace(c.ID, ":", " ", 1)
 }
 
 func writeDiff(p *paper, diff string) {
