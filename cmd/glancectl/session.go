@@ -77,6 +77,7 @@ type session struct {
 	proposal *proposals.Proposal
 	source   view.Source
 	service  func(arch string) (machine.Payload, error)
+	view     *view.View
 	pool     *provision.Pool
 	options  provision.Options
 	progress *view.Progress
@@ -104,8 +105,10 @@ func (a *app) begin(path, operation string) (*session, error) {
 		proposal: p,
 		source:   view.Source{Proposal: p.Name, File: path, Revision: rev.Short, Modified: rev.Modified},
 		service:  service,
+		view:     a.view,
 		progress: a.view.Progress(),
 	}
+	a.view.Hide(secretsOf(p, roles.Secrets{})...)
 	s.pool = provision.NewPool(s.connect)
 	s.options = provision.Options{
 		Proposal: p.Name, Digest: p.Digest, Revision: rev.Commit, Modified: rev.Modified,
@@ -191,10 +194,36 @@ func (s *session) expand(ctx context.Context) ([]provision.Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return roles.Expand(s.proposal, roles.Options{
-		Secrets: roles.Generate(s.proposal, secrets),
-		Service: s.service,
-	})
+	secrets = roles.Generate(s.proposal, secrets)
+	s.view.Hide(secretsOf(s.proposal, secrets)...)
+	return roles.Expand(s.proposal, roles.Options{Secrets: secrets, Service: s.service})
+}
+
+// secretsOf are all secrets that have to do with p.
+func secretsOf(p *proposals.Proposal, s roles.Secrets) []string {
+	all := []proposals.Secret{s.DatabasePassword, s.ServicePassword}
+	for _, m := range p.MySQL {
+		all = append(all, m.AdminPassword)
+	}
+	for _, k := range p.Keystone {
+		all = append(all, k.Admin.Password)
+	}
+	if g := p.Glance; g != nil {
+		all = append(all, g.Database.Password)
+		if g.Keystone != nil {
+			all = append(all, g.Keystone.ServicePassword)
+		}
+		for _, b := range g.Backings {
+			all = append(all, b.Key)
+		}
+	}
+	var out []string
+	for _, secret := range all {
+		if !secret.IsZero() {
+			out = append(out, secret.Reveal())
+		}
+	}
+	return out
 }
 
 // recover reads generated passwords from the nodes, if the proposal leaves

@@ -7,8 +7,11 @@
 package view
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -49,6 +52,7 @@ type View struct {
 	mu     sync.Mutex
 	live   live
 	opened bool
+	hidden *strings.Replacer // nil while nothing is hidden
 }
 
 // New returns a View.
@@ -72,8 +76,44 @@ func (v *View) Show(r Record) {
 	if r.talk() {
 		w, colour = v.o.Err, v.o.Colour && v.o.Terminal
 	}
-	r.text(&paper{w: w, colour: colour})
+	var text bytes.Buffer
+	r.text(&paper{w: &text, colour: colour})
+	v.write(w, text.String())
 	v.live.draw()
+}
+
+// maskLength is the length from which on a secret is hidden wherever it
+// stands. A shorter one is too likely to be part of an ordinary word.
+const maskLength = 8
+
+// Hide masks secrets in all that is shown from now on. Nothing that is shown
+// should have one in it; this is the second net, for the output of foreign
+// programs.
+func (v *View) Hide(secrets ...string) {
+	var pairs []string
+	for _, s := range secrets {
+		if len(s) < maskLength {
+			continue
+		}
+		inJSON, err := json.Marshal(s)
+		if err == nil {
+			pairs = append(pairs, strings.Trim(string(inJSON), `"`), mask)
+		}
+		pairs = append(pairs, s, mask, url.QueryEscape(s), mask, url.PathEscape(s), mask)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.hidden = strings.NewReplacer(pairs...)
+}
+
+const mask = "(sensitive)"
+
+// write writes text with secrets masked. There is nobody to tell when it fails.
+func (v *View) write(w io.Writer, text string) {
+	if v.hidden != nil {
+		text = v.hidden.Replace(text)
+	}
+	_, _ = io.WriteString(w, text)
 }
 
 // json prints the record as one line, after a first line that names the schema.
@@ -87,8 +127,7 @@ func (v *View) json(r Record) {
 		}{Schema, v.o.Version}}}, lines...)
 	}
 	for _, l := range lines {
-		// There is nobody to tell when standard output is gone.
-		_, _ = v.o.Out.Write(l.marshal())
+		v.write(v.o.Out, string(l.marshal()))
 	}
 }
 
