@@ -89,6 +89,19 @@ var grants = map[Rule]grant{
 	DeleteMember:        {from: member, own: true},
 	DeactivateImage:     {from: member, own: true},
 	ReactivateImage:     {from: member, own: true},
+
+	// Everybody may read definitions; only an admin writes them, so those
+	// rules are not here.
+	GetMetadefNamespace:      {from: anonymous},
+	GetMetadefNamespaces:     {from: anonymous},
+	ListMetadefResourceTypes: {from: anonymous},
+	GetMetadefResourceType:   {from: anonymous},
+	GetMetadefObject:         {from: anonymous},
+	GetMetadefObjects:        {from: anonymous},
+	GetMetadefProperty:       {from: anonymous},
+	GetMetadefProperties:     {from: anonymous},
+	GetMetadefTag:            {from: anonymous},
+	GetMetadefTags:           {from: anonymous},
 }
 
 // Allows implements Policy.

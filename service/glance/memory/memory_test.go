@@ -6,6 +6,8 @@ import (
 	"glancectl/service/glance"
 	"glancectl/service/glance/catalogtest"
 	"glancectl/service/glance/memory"
+	"glancectl/service/glance/metadef"
+	"glancectl/service/glance/metadeftest"
 	"glancectl/service/glance/storetest"
 )
 
@@ -15,4 +17,8 @@ func TestCatalog(t *testing.T) {
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) glance.Store { return new(memory.Store) })
+}
+
+func TestMetadefs(t *testing.T) {
+	metadeftest.Run(t, func(*testing.T) metadef.Catalog { return new(memory.Metadefs) })
 }

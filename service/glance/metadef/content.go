@@ -1,0 +1,452 @@
+package metadef
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"glancectl/service/glance"
+)
+
+// An edit is a change of what a namespace holds.
+type edit struct {
+	namespace string
+	missing   string // what to answer if there is no such namespace
+	rule      glance.Rule
+	taken     string // what to answer if the catalog does not take a name
+	name      string // that name
+}
+
+// change carries out an edit. That the caller may is found out before, so that
+// nobody else can hold the namespace's row.
+func (d *Definitions) change(ctx context.Context, e edit, f func(ns *Namespace) error) (*Namespace, error) {
+	ns, err := d.read(ctx, e.namespace, e.missing, e.rule)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := d.catalog.Update(ctx, e.namespace, f)
+	if _, refused := errors.AsType[*glance.Refusal](err); !refused && errors.Is(err, glance.ErrExists) {
+		return nil, ns.duplicate(e.taken, e.name)
+	}
+	return changed, d.failed(err, e.namespace)
+}
+
+// pick returns the entry of that name, or missing as a refusal.
+func pick[T named](ns *Namespace, list []T, name, missing string) (found T, err error) {
+	at := find(ns, list, name)
+	if at < 0 {
+		return found, refuse(glance.ErrNotFound, missing, name)
+	}
+	return list[at], nil
+}
+
+// drop takes the entry of that name out of list, or returns missing as a
+// refusal.
+func drop[T named](ns *Namespace, list *[]T, name, missing string) error {
+	at := find(ns, *list, name)
+	if at < 0 {
+		return refuse(glance.ErrNotFound, missing, name)
+	}
+	*list = slices.Concat((*list)[:at], (*list)[at+1:])
+	return nil
+}
+
+// free returns nil if e may take a name: nobody but itself has it.
+func free[T named](ns *Namespace, list []T, name string, e *Entry) bool {
+	at := find(ns, list, name)
+	return at < 0 || list[at].entry() == e
+}
+
+const noAssociation = "Failed to find resource type %s to delete"
+
+// Associations returns the associations of a namespace.
+func (d *Definitions) Associations(ctx context.Context, namespace string) ([]*Association, error) {
+	ns, err := d.read(ctx, namespace, noNamespace, glance.ListMetadefResourceTypes)
+	if err != nil {
+		return nil, err
+	}
+	if !d.policy.Allows(glance.CallerFrom(ctx), glance.GetMetadefResourceType, ns.target()) {
+		return nil, nil
+	}
+	return ns.Associations, nil
+}
+
+// Associate adds an association and returns it as it is kept.
+func (d *Definitions) Associate(ctx context.Context, namespace string, a *Association) (*Association, error) {
+	e := edit{namespace, noNamespace, glance.AddMetadefResourceTypeAssociation, associationExists, a.Name}
+	ns, err := d.change(ctx, e, func(ns *Namespace) error {
+		if find(ns, ns.Associations, a.Name) >= 0 {
+			return ns.duplicate(associationExists, a.Name)
+		}
+		if err := a.check(); err != nil {
+			return refuse(glance.ErrInvalid, "Couldn't create metadata resource type association: %v", err)
+		}
+		ns.Associations = append(ns.Associations, a)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ns.Associations[find(ns, ns.Associations, a.Name)], nil
+}
+
+// Dissociate removes the association with a type of resource.
+func (d *Definitions) Dissociate(ctx context.Context, namespace, resourceType string) error {
+	e := edit{namespace: namespace, missing: noNamespace, rule: glance.RemoveMetadefResourceTypeAssociation}
+	_, err := d.change(ctx, e, func(ns *Namespace) error {
+		if err := drop(ns, &ns.Associations, resourceType, noAssociation); err != nil {
+			return err
+		}
+		return ns.keeps("resource-type-association", resourceType)
+	})
+	return err
+}
+
+// Properties returns the properties of a namespace, by name.
+func (d *Definitions) Properties(ctx context.Context, namespace string) ([]*Property, error) {
+	ns, err := d.read(ctx, namespace, noNamespace, glance.GetMetadefProperties)
+	if err != nil {
+		return nil, err
+	}
+	return ns.Properties, nil
+}
+
+const noProperty = "Could not find property %s"
+
+// Property returns one property. With a type of resource, name must have the
+// prefix of the association with it.
+func (d *Definitions) Property(ctx context.Context, namespace, name, resourceType string) (*Property, error) {
+	ns, err := d.read(ctx, namespace, noNamespace, glance.GetMetadefProperty)
+	if err != nil {
+		return nil, err
+	}
+	if resourceType != "" {
+		if err := d.allow(ctx, glance.GetMetadefResourceType, ns); err != nil {
+			return nil, err
+		}
+		if name, err = ns.bare(name, resourceType); err != nil {
+			return nil, err
+		}
+	}
+	return pick(ns, ns.Properties, name, noProperty)
+}
+
+// bare takes the prefix of an association off a name.
+func (ns *Namespace) bare(name, resourceType string) (string, error) {
+	at := find(ns, ns.Associations, resourceType)
+	if at < 0 {
+		return "", refuse(glance.ErrNotFound, "The metadata definition resource-type with name=%s, was not found.", resourceType)
+	}
+	prefix := "None"
+	if p := ns.Associations[at].Prefix; p != nil && *p != "" {
+		if bare, ok := strings.CutPrefix(name, *p); ok {
+			return bare, nil
+		}
+		prefix = *p
+	}
+	return "", refuse(glance.ErrNotFound, "Property %s does not start with the expected resource type association prefix of '%s'.", name, prefix)
+}
+
+// AddProperty adds a property and returns it as it is kept.
+func (d *Definitions) AddProperty(ctx context.Context, namespace string, p *Property) (*Property, error) {
+	e := edit{namespace, noNamespace, glance.AddMetadefProperty, propertyExists, p.Name}
+	ns, err := d.change(ctx, e, func(ns *Namespace) error {
+		if find(ns, ns.Properties, p.Name) >= 0 {
+			return ns.duplicate(propertyExists, p.Name)
+		}
+		if err := p.check(); err != nil {
+			return refuse(glance.ErrInvalid, "Couldn't create metadata property: %v", err)
+		}
+		ns.Properties = append(ns.Properties, p)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ns.Properties[find(ns, ns.Properties, p.Name)], nil
+}
+
+// SetProperty replaces a property, its name included.
+func (d *Definitions) SetProperty(ctx context.Context, namespace, name string, p *Property) (*Property, error) {
+	e := edit{namespace, noNamespace, glance.ModifyMetadefProperty, propertyRenamed, name}
+	ns, err := d.change(ctx, e, func(ns *Namespace) error {
+		kept, err := pick(ns, ns.Properties, name, noProperty)
+		if err != nil {
+			return err
+		}
+		if !free(ns, ns.Properties, p.Name, &kept.Entry) {
+			return ns.duplicate(propertyRenamed, name)
+		}
+		if err := p.check(); err != nil {
+			return refuse(glance.ErrInvalid, "Couldn't update metadata property: %v", err)
+		}
+		kept.Name, kept.Schema = p.Name, p.Schema
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ns.Properties[find(ns, ns.Properties, p.Name)], nil
+}
+
+// RemoveProperty removes a property.
+func (d *Definitions) RemoveProperty(ctx context.Context, namespace, name string) error {
+	e := edit{namespace: namespace, missing: noNamespace, rule: glance.RemoveMetadefProperty}
+	_, err := d.change(ctx, e, func(ns *Namespace) error {
+		if err := drop(ns, &ns.Properties, name, noProperty); err != nil {
+			return err
+		}
+		return ns.keeps("property", name)
+	})
+	return err
+}
+
+// RemoveProperties removes all properties of a namespace.
+func (d *Definitions) RemoveProperties(ctx context.Context, namespace string) error {
+	return d.empty(ctx, namespace, glance.DeleteMetadefNamespace, func(ns *Namespace) { ns.Properties = nil })
+}
+
+// empty carries out the removal of everything of a kind.
+func (d *Definitions) empty(ctx context.Context, namespace string, r glance.Rule, f func(ns *Namespace)) error {
+	_, err := d.change(ctx, edit{namespace: namespace, missing: noNamespace, rule: r}, func(ns *Namespace) error {
+		f(ns)
+		return ns.unprotected()
+	})
+	return err
+}
+
+// Objects returns the objects of a namespace, by name.
+func (d *Definitions) Objects(ctx context.Context, namespace string) ([]*Object, error) {
+	ns, err := d.read(ctx, namespace, noSuchMetadata, glance.GetMetadefObjects)
+	if err != nil {
+		return nil, err
+	}
+	if !d.policy.Allows(glance.CallerFrom(ctx), glance.GetMetadefObject, ns.target()) {
+		return nil, nil
+	}
+	return ns.Objects, nil
+}
+
+const noObject = "Could not find metadata object %s"
+
+// Object returns one object.
+func (d *Definitions) Object(ctx context.Context, namespace, name string) (*Object, error) {
+	ns, err := d.read(ctx, namespace, noSuchMetadata, glance.GetMetadefObject)
+	if err != nil {
+		return nil, err
+	}
+	return pick(ns, ns.Objects, name, noObject)
+}
+
+// AddObject adds an object and sets its times.
+func (d *Definitions) AddObject(ctx context.Context, namespace string, o *Object) error {
+	e := edit{namespace, noSuchMetadata, glance.AddMetadefObject, objectExists, o.Name}
+	ns, err := d.change(ctx, e, func(ns *Namespace) error {
+		if find(ns, ns.Objects, o.Name) >= 0 {
+			return ns.duplicate(objectExists, o.Name)
+		}
+		if err := o.check(); err != nil {
+			return refuse(glance.ErrInvalid, "Couldn't create metadata object: %v", err)
+		}
+		added := *o
+		ns.Objects = append(ns.Objects, &added)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	o.Entry = ns.Objects[find(ns, ns.Objects, o.Name)].Entry
+	return nil
+}
+
+// SetObject replaces an object, its name included, and sets the times of o.
+func (d *Definitions) SetObject(ctx context.Context, namespace, name string, o *Object) error {
+	e := edit{namespace, noSuchMetadata, glance.ModifyMetadefObject, objectRenamed, name}
+	ns, err := d.change(ctx, e, func(ns *Namespace) error {
+		kept, err := pick(ns, ns.Objects, name, noObject)
+		if err != nil {
+			return err
+		}
+		if !free(ns, ns.Objects, o.Name, &kept.Entry) {
+			return ns.duplicate(objectRenamed, name)
+		}
+		if err := o.check(); err != nil {
+			return refuse(glance.ErrInvalid, "Couldn't update metadata object: %v", err)
+		}
+		kept.Name, kept.Description, kept.Required, kept.Properties = o.Name, o.Description, o.Required, o.Properties
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	o.Entry = ns.Objects[find(ns, ns.Objects, o.Name)].Entry
+	return nil
+}
+
+// RemoveObject removes an object.
+func (d *Definitions) RemoveObject(ctx context.Context, namespace, name string) error {
+	e := edit{namespace: namespace, missing: noSuchMetadata, rule: glance.DeleteMetadefObject}
+	_, err := d.change(ctx, e, func(ns *Namespace) error {
+		if err := drop(ns, &ns.Objects, name, noObject); err != nil {
+			return err
+		}
+		return ns.keeps("object", name)
+	})
+	return err
+}
+
+// RemoveObjects removes all objects of a namespace.
+func (d *Definitions) RemoveObjects(ctx context.Context, namespace string) error {
+	return d.empty(ctx, namespace, glance.DeleteMetadefNamespace, func(ns *Namespace) { ns.Objects = nil })
+}
+
+// A TagQuery says which tags of a namespace a list has. The zero value means
+// all of them, newest first.
+type TagQuery struct {
+	Sort      SortKey // one of TagSortKeys; "" means the first
+	Ascending bool
+	Marker    string // start after this tag; "" means at the beginning
+	Limit     *int   // nil means no limit
+}
+
+// TagSortKeys has what tags can be sorted by.
+var TagSortKeys = []SortKey{"created_at", "updated_at", "name", "id"}
+
+const noTag = "Could not find metadata tag %s"
+
+// Tags returns the tags of a namespace that q selects.
+func (d *Definitions) Tags(ctx context.Context, namespace string, q TagQuery) ([]*Tag, error) {
+	ns, err := d.read(ctx, namespace, noNamespace, glance.GetMetadefTags)
+	if err != nil {
+		return nil, err
+	}
+	tags := ns.SortTags(q)
+	if q.Marker != "" {
+		at := find(ns, tags, q.Marker)
+		if at < 0 {
+			return nil, refuse(glance.ErrNotFound, noTag, q.Marker)
+		}
+		tags = tags[at+1:]
+	}
+	if q.Limit != nil {
+		tags = tags[:min(*q.Limit, len(tags))]
+	}
+	return tags, nil
+}
+
+// SortTags returns the tags of ns in the order of q.
+func (ns *Namespace) SortTags(q TagQuery) []*Tag {
+	tags := slices.Clone(ns.Tags)
+	slices.SortFunc(tags, func(a, b *Tag) int {
+		c := 0
+		switch q.Sort {
+		case "name":
+			c = cmp.Compare(a.Name, b.Name)
+		case "updated_at":
+			c = a.UpdatedAt.Compare(b.UpdatedAt)
+		case "id":
+			c = cmp.Compare(a.ID, b.ID)
+		}
+		c = cmp.Or(c, a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+		if !q.Ascending {
+			c = -c
+		}
+		return c
+	})
+	return tags
+}
+
+// Tag returns one tag.
+func (d *Definitions) Tag(ctx context.Context, namespace, name string) (*Tag, error) {
+	ns, err := d.read(ctx, namespace, noNamespace, glance.GetMetadefTag)
+	if err != nil {
+		return nil, err
+	}
+	return pick(ns, ns.Tags, name, noTag)
+}
+
+// AddTag adds a tag.
+func (d *Definitions) AddTag(ctx context.Context, namespace, name string) (*Tag, error) {
+	e := edit{namespace, noNamespace, glance.AddMetadefTag, tagExists, name}
+	ns, err := d.change(ctx, e, func(ns *Namespace) error { return ns.addTag(name) })
+	if err != nil {
+		return nil, err
+	}
+	return ns.Tags[find(ns, ns.Tags, name)], nil
+}
+
+func (ns *Namespace) addTag(name string) error {
+	if find(ns, ns.Tags, name) >= 0 {
+		return ns.duplicate(tagExists, name)
+	}
+	t := &Tag{Entry{Name: name}}
+	if err := t.check(); err != nil {
+		return refuse(glance.ErrInvalid, "Couldn't create metadata tag: %v", err)
+	}
+	ns.Tags = append(ns.Tags, t)
+	return nil
+}
+
+// AddTags adds tags to those that are there, or puts them in their place: all
+// of them or none.
+func (d *Definitions) AddTags(ctx context.Context, namespace string, names []string, keep bool) error {
+	e := edit{namespace, noNamespace, glance.AddMetadefTags, tagExists, fmt.Sprint(names)}
+	_, err := d.change(ctx, e, func(ns *Namespace) error {
+		if !keep {
+			ns.Tags = nil
+		}
+		for _, name := range names {
+			if err := ns.addTag(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// SetTag gives a tag another name.
+func (d *Definitions) SetTag(ctx context.Context, namespace, name, to string) (*Tag, error) {
+	e := edit{namespace, noNamespace, glance.ModifyMetadefTag, tagExists, to}
+	ns, err := d.change(ctx, e, func(ns *Namespace) error {
+		kept, err := pick(ns, ns.Tags, name, noTag)
+		if err != nil {
+			return err
+		}
+		if !free(ns, ns.Tags, to, &kept.Entry) {
+			return ns.duplicate(tagExists, to)
+		}
+		kept.Name = to
+		if err := kept.check(); err != nil {
+			return refuse(glance.ErrInvalid, "Couldn't update metadata tag: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ns.Tags[find(ns, ns.Tags, to)], nil
+}
+
+// RemoveTag removes a tag.
+func (d *Definitions) RemoveTag(ctx context.Context, namespace, name string) error {
+	e := edit{namespace: namespace, missing: noNamespace, rule: glance.DeleteMetadefTag}
+	_, err := d.change(ctx, e, func(ns *Namespace) error {
+		if err := drop(ns, &ns.Tags, name, noTag); err != nil {
+			return err
+		}
+		return ns.keeps("tag", name)
+	})
+	return err
+}
+
+// RemoveTags removes all tags of a namespace.
+func (d *Definitions) RemoveTags(ctx context.Context, namespace string) error {
+	if _, err := d.read(ctx, namespace, noNamespace, glance.DeleteMetadefNamespace); err != nil {
+		return err
+	}
+	return d.empty(ctx, namespace, glance.DeleteMetadefTags, func(ns *Namespace) { ns.Tags = nil })
+}
