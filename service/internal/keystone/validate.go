@@ -118,15 +118,26 @@ func (m *Middleware) fetchAs(ctx context.Context, own, token string) (*tokenBody
 // A tokenBody is what Keystone says about a token, as far as we need it.
 type tokenBody struct {
 	ExpiresAt time.Time `json:"expires_at"`
-	User      struct {
-		ID string `json:"id"`
-	} `json:"user"`
-	Project struct {
-		ID string `json:"id"`
-	} `json:"project"`
+	User      resident  `json:"user"`
+	// What the token is for: one of these, or nothing.
+	Project resident `json:"project"`
+	Domain  identity `json:"domain"`
+	System  struct {
+		All bool `json:"all"`
+	} `json:"system"`
 	Roles []struct {
 		Name string `json:"name"`
 	} `json:"roles"`
+}
+
+type identity struct {
+	ID string `json:"id"`
+}
+
+// A resident is at home in a domain.
+type resident struct {
+	identity
+	Domain identity `json:"domain"`
 }
 
 func decodeToken(resp *http.Response) (*tokenBody, error) {
@@ -145,7 +156,15 @@ func decodeToken(resp *http.Response) (*tokenBody, error) {
 
 // caller returns the owner of the token in the terms of the service.
 func (t *tokenBody) caller() glance.Caller {
-	c := glance.Caller{UserID: t.User.ID, ProjectID: t.Project.ID, Roles: make([]string, 0, len(t.Roles))}
+	c := glance.Caller{
+		UserID:          t.User.ID,
+		ProjectID:       t.Project.ID,
+		DomainID:        t.Domain.ID,
+		System:          t.System.All,
+		UserDomainID:    t.User.Domain.ID,
+		ProjectDomainID: t.Project.Domain.ID,
+		Roles:           make([]string, 0, len(t.Roles)),
+	}
 	for _, r := range t.Roles {
 		c.Roles = append(c.Roles, strings.ToLower(r.Name))
 	}
