@@ -37,7 +37,11 @@ func RunAPI(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	images, err := p.images(catalog, dataCache(cache))
+	rules, err := p.access()
+	if err != nil {
+		return err
+	}
+	images, err := p.images(catalog, dataCache(cache), rules)
 	if err != nil {
 		return err
 	}
@@ -48,10 +52,10 @@ func RunAPI(ctx context.Context, o Options) error {
 		PublicEndpoint: p.Server.PublicEndpoint,
 		Log:            p.log,
 	})
-	handler, err := p.handler(api.Negotiate(api), map[config.Stage]filter{
+	handler, err := p.handler(api.Negotiate(api), rules, map[config.Stage]filter{
 		config.VersionFilter: api.Negotiate,
 		config.CacheFilter:   through, // it is part of images
-		config.CacheManage:   func(next http.Handler) http.Handler { return &cacheManager{cache, p.log, next} },
+		config.CacheManage:   func(next http.Handler) http.Handler { return &cacheManager{cache, rules, p.log, next} },
 	})
 	if err != nil {
 		return err
@@ -86,7 +90,11 @@ func RunRegistry(ctx context.Context, o Options) error {
 		MaxLimit:     p.Images.LimitMax,
 		Log:          p.log,
 	})
-	handler, err := p.handler(app, map[config.Stage]filter{config.VersionFilter: through})
+	rules, err := p.access()
+	if err != nil {
+		return err
+	}
+	handler, err := p.handler(app, rules, map[config.Stage]filter{config.VersionFilter: through})
 	if err != nil {
 		return err
 	}
@@ -116,13 +124,13 @@ func through(next http.Handler) http.Handler { return next }
 
 // handler puts the stages of the pipeline in front of an application; more has
 // the stages that only this application has.
-func (p *process) handler(app http.Handler, more map[config.Stage]filter) (http.Handler, error) {
+func (p *process) handler(app http.Handler, rules *access, more map[config.Stage]filter) (http.Handler, error) {
 	stages := map[config.Stage]filter{
 		config.HealthFilter:    func(next http.Handler) http.Handler { return &health{p.Health, next} },
 		config.ProxyFilter:     p.forwarded,
 		config.CORSFilter:      through,
 		config.ProfilerFilter:  through,
-		config.Context:         identified,
+		config.Context:         func(next http.Handler) http.Handler { return rules.judged(identified(next)) },
 		config.Unauthenticated: func(next http.Handler) http.Handler { return keystone.NoKeystone(identified(next)) },
 	}
 	if p.Pipeline.Has(config.AuthToken) {

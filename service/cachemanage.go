@@ -15,6 +15,7 @@ import (
 // cache, and queue images for the prefetcher.
 type cacheManager struct {
 	cache *imagecache.Cache
+	rules glance.Policy
 	log   *slog.Logger
 	next  http.Handler
 }
@@ -26,7 +27,7 @@ func (m *cacheManager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.next.ServeHTTP(w, r)
 		return
 	}
-	if !glance.CallerFrom(r.Context()).Admin {
+	if !m.rules.Allows(glance.CallerFrom(r.Context()), glance.ManageImageCache, glance.Target{}) {
 		http.Error(w, "Access was denied to this resource.", http.StatusForbidden)
 		return
 	}

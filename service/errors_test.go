@@ -20,6 +20,9 @@ func TestStartErrors(t *testing.T) {
 	defer taken.Close()
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
 	s.write("file", "")
+	s.write("wrong.yaml", "get_image: (role:reader\n")
+	s.write("remote.json", "{\"get_image\":\n\"http://decide.example.com/\"}")
+	s.write("protect.conf", "[a]\ncreate = @\nread = @\nupdate = licensing\ndelete = !\n")
 	const database = "[database]\nconnection = sqlite:///DIR/glance.sqlite\n"
 	const store = "[glance_store]\nfilesystem_store_datadir = DIR/images\n"
 	for _, test := range []struct {
@@ -50,6 +53,15 @@ func TestStartErrors(t *testing.T) {
 		{"missing file", service.RunScrubber, "", "read configuration: open DIR/x.conf: no such file or directory"},
 		{"cafile", service.RunAPI, database + store + tokenOptions("https://k") + "cafile = DIR/file", "DIR/x.conf: [keystone_authtoken] cafile: DIR/file has no certificate"},
 		{"missing cafile", service.RunAPI, database + store + tokenOptions("https://k") + "cafile = DIR/none", "DIR/x.conf: [keystone_authtoken] cafile: open DIR/none: no such file or directory"},
+		{"wrong rule", service.RunAPI, database + store + "[oslo_policy]\npolicy_file = wrong.yaml", `policy: DIR/wrong.yaml:1: rule "get_image": a parenthesis is not closed`},
+		{"remote rule", service.RunRegistry, database + "[oslo_policy]\npolicy_file = remote.json",
+			`policy: DIR/remote.json:1: rule "get_image": "http://decide.example.com/": http checks are not supported`},
+		{"missing rules", service.RunAPI, database + store + "[oslo_policy]\npolicy_file = none.yaml", "policy: DIR/none.yaml: there is no such file"},
+		{"unequal defaults", service.RunAPI, database + store + "[DEFAULT]\nenforce_secure_rbac = True\n[oslo_policy]\nenforce_new_defaults = False",
+			"DIR/x.conf:6: [DEFAULT] enforce_secure_rbac: true, and [oslo_policy] enforce_new_defaults is false"},
+		{"missing protections", service.RunAPI, database + store + "[DEFAULT]\nproperty_protection_file = none.conf", "property_protection_file: open DIR/none.conf: no such file"},
+		{"protections by a rule that is not there", service.RunAPI, database + store + "[DEFAULT]\nproperty_protection_file = protect.conf\nproperty_protection_rule_format = policies",
+			`property_protection_file: DIR/protect.conf:1: there is no rule "licensing"`},
 	} {
 		name := s.path("x.conf")
 		if err := os.RemoveAll(name); err != nil {

@@ -23,7 +23,7 @@ func RunScrubber(ctx context.Context, o Options) error {
 		if err != nil {
 			return job{}, err
 		}
-		images, err := p.images(catalog, nil)
+		images, err := p.images(catalog, nil, nil)
 		if err != nil {
 			return job{}, errors.Join(err, catalog.Close())
 		}
@@ -66,7 +66,7 @@ func RunPrefetcher(ctx context.Context, o Options) error {
 		if err != nil {
 			return job{}, err
 		}
-		images, err := p.images(catalog, nil)
+		images, err := p.images(catalog, nil, nil)
 		if err != nil {
 			return job{}, errors.Join(err, catalog.Close())
 		}

@@ -14,11 +14,23 @@ import (
 	"glancectl/service"
 )
 
+// tokens are what the tokens of the tests are for, and the roles they give.
+// Their owners are called as they are.
+var tokens = map[string]struct{ scope, roles string }{
+	"admin":   {`"project": {"id": "p-admin"}`, "admin member reader"},
+	"alice":   {`"project": {"id": "p-alice"}`, "member reader"},
+	"rita":    {`"project": {"id": "p-alice"}`, "reader"},
+	"bob":     {`"project": {"id": "p-bob"}`, "member reader"},
+	"billing": {`"project": {"id": "p-alice"}`, "member reader billing"},
+	"old":     {`"project": {"id": "p-alice"}`, "_member_"},
+	"nova":    {`"project": {"id": "p-service"}`, "service"},
+	"root":    {`"system": {"all": true}`, "admin member reader"},
+}
+
 // fakeKeystone starts an Identity service that knows the user glance and the
-// tokens alice and admin. It serves with TLS if secure.
+// tokens above. It serves with TLS if secure.
 func fakeKeystone(t *testing.T, secure bool) *httptest.Server {
 	t.Helper()
-	roles := map[string]string{"alice": "member", "admin": "admin"}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v3/auth/tokens", func(w http.ResponseWriter, r *http.Request) {
 		var login struct {
@@ -47,12 +59,14 @@ func fakeKeystone(t *testing.T, secure bool) *httptest.Server {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		if roles[token] == "" {
+		known, ok := tokens[token]
+		if !ok {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		fmt.Fprintf(w, `{"token": {"expires_at": %q, "user": {"id": "u-%s"}, "project": {"id": "p-%s"}, "roles": [{"name": %q}]}}`,
-			time.Now().Add(time.Hour).UTC().Format(time.RFC3339), token, token, roles[token])
+		roles := strings.ReplaceAll(known.roles, " ", `"}, {"name": "`)
+		fmt.Fprintf(w, `{"token": {"expires_at": %q, "user": {"id": "u-%s"}, %s, "roles": [{"name": "%s"}]}}`,
+			time.Now().Add(time.Hour).UTC().Format(time.RFC3339), token, known.scope, roles)
 	})
 	s := httptest.NewUnstartedServer(mux)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are meant to fail
@@ -112,11 +126,21 @@ func TestKeystone(t *testing.T) {
 func TestAnonymousAccess(t *testing.T) {
 	s := newSite(t)
 	keystone := fakeKeystone(t, false)
-	d := start(t, service.RunAPI, service.Options{Files: []string{
-		s.conf("api", "[DEFAULT]\nallow_anonymous_access = True\n"+tokenOptions(keystone.URL))}})
-	d.want(200, `"images"`, "GET", "/v2/images", "")
-	d.want(403, "", "POST", "/v2/images", `{"name": "x"}`)
+	options := "[DEFAULT]\nallow_anonymous_access = True\n" + tokenOptions(keystone.URL)
+	const warning = "allow_anonymous_access has no effect"
+	d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", options)}})
+	d.want(403, "", "GET", "/v2/images", "")
+	d.want(403, "Read-only access", "POST", "/v2/images", `{"name": "x"}`)
 	d.want(201, "", "POST", "/v2/images", `{"name": "x"}`, "X-Auth-Token", "alice")
+	if !strings.Contains(d.log.String(), warning) {
+		t.Errorf("the log has no %q", warning)
+	}
+	d = start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", options+"[oslo_policy]\nenforce_new_defaults = False\n")}})
+	d.want(200, `"images"`, "GET", "/v2/images", "")
+	d.want(403, "Read-only access", "POST", "/v2/images", `{"name": "x"}`)
+	if strings.Contains(d.log.String(), warning) {
+		t.Errorf("the log has %q, and it has an effect", warning)
+	}
 }
 
 // TestKeystoneTrust has a Keystone with a certificate that the machine does

@@ -183,8 +183,8 @@ func openSwift(p *process) (glance.Store, error) {
 }
 
 // images connects a catalog with the stores of the configuration. The cache
-// may be nil.
-func (p *process) images(catalog glance.Catalog, cache glance.DataCache) (*glance.Images, error) {
+// may be nil, and so may the rules: jobs, which ask for nobody, go without.
+func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *access) (*glance.Images, error) {
 	var stores []glance.Store
 	for _, kind := range p.Stores.Enabled {
 		store, err := openers[kind].open(p)
@@ -210,6 +210,9 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache) (*glanc
 	}
 	if p.Images.Notifier == "logging" {
 		o.Notify = &eventLog{p.log.With(slog.String(oslolog.NameKey, "glance.notifier"))}
+	}
+	if rules != nil {
+		o.Policy, o.Properties = rules, rules.properties
 	}
 	return glance.New(catalog, stores, o)
 }

@@ -27,6 +27,9 @@ const (
 	ReactivateImage     Rule = "reactivate"
 )
 
+// ManageImageCache is the rule for looking at the cache and changing it.
+const ManageImageCache Rule = "manage_image_cache"
+
 // A Target is what a rule is asked about. Without an image or an owner it is
 // about the caller's own project, as GetImages is.
 type Target struct {

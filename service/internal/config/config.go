@@ -49,6 +49,7 @@ type Settings struct {
 	Database Database
 	Stores   Stores
 	Keystone Keystone
+	Access   Access
 	Health   Health
 	Pipeline Pipeline // of API and Registry
 	LockPath string   // "" means no locks

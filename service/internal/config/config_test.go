@@ -31,6 +31,12 @@ func load(t *testing.T, p config.Program, text string, more ...string) (*config.
 	if s != nil {
 		s.Where = plain.Replace(s.Where)
 		s.Database.Pos, s.Stores.Swift.Pos = plain.Replace(s.Database.Pos), plain.Replace(s.Stores.Swift.Pos)
+		for _, list := range [][]string{s.Access.Files, s.Access.Dirs} {
+			for i := range list {
+				list[i] = plain.Replace(list[i])
+			}
+		}
+		s.Access.PropertyFile = plain.Replace(s.Access.PropertyFile)
 		for i := range s.Warnings {
 			s.Warnings[i] = plain.Replace(s.Warnings[i])
 		}
@@ -74,6 +80,9 @@ func TestDefaults(t *testing.T) {
 		Stores:   config.Stores{Enabled: []string{"file"}, Default: "file", FileDir: "/var/lib/glance/images"},
 		Keystone: config.Keystone{
 			Project: "service", UserDomain: "Default", ProjectDomain: "Default", CacheTime: 5 * time.Minute,
+		},
+		Access: config.Access{
+			Files: []string{"DIR/policy.yaml", "DIR/policy.json"}, Dirs: []string{"DIR/policy.d"}, Fallback: "default", NewDefaults: true, Scope: true,
 		},
 		Health:   config.Health{Path: "/healthcheck", DisableFile: "/etc/glance/healthcheck_disable"},
 		Pipeline: config.Pipeline{"healthcheck", "http_proxy_to_wsgi", "versionnegotiation", "unauthenticated-context", "rootapp"},
@@ -162,6 +171,9 @@ func TestOptions(t *testing.T) {
 		{keystone + "user_domain_name = d", func(s *config.Settings) any { return s.Keystone.UserDomain }, "d"},
 		{keystone + "project_domain_name = d", func(s *config.Settings) any { return s.Keystone.ProjectDomain }, "d"},
 		{keystone + "token_cache_time = 5", func(s *config.Settings) any { return s.Keystone.CacheTime }, 5 * time.Second},
+		{"policy_default_rule = d", func(s *config.Settings) any { return s.Access.Fallback }, "d"},
+		{"[oslo_policy]\npolicy_default_rule = d", func(s *config.Settings) any { return s.Access.Fallback }, "d"},
+		{"[oslo_policy]\nenforce_scope = no", func(s *config.Settings) any { return s.Access.Scope }, false},
 		{"[oslo_concurrency]\nlock_path = /l", func(s *config.Settings) any { return s.LockPath }, "/l"},
 		{"bind_port = $backlog", func(s *config.Settings) any { return s.Server.Port }, 4096}, // the default of another option
 	} {

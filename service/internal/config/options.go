@@ -26,6 +26,7 @@ func (r *reader) settings(p Program) *Settings {
 		Database: r.database(),
 		Stores:   r.stores(),
 		Keystone: r.keystone(),
+		Access:   r.access(p),
 		Health:   r.health(),
 		LockPath: r.text(os.Getenv("OSLO_LOCK_PATH"), "oslo_concurrency.lock_path", "DEFAULT.lock_path"),
 	}
@@ -338,7 +339,6 @@ var refusals = []struct {
 	{"DEFAULT.cert_file", "", "TLS is not served; put a proxy in front"},
 	{"DEFAULT.key_file", "", "TLS is not served; put a proxy in front"},
 	{"DEFAULT.metadata_encryption_key", "", "encrypted locations cannot be read"},
-	{"DEFAULT.property_protection_file", "", "properties cannot be protected"},
 	{"DEFAULT.enabled_backends", "", "several stores of one kind cannot be used; use [glance_store] stores"},
 	{"DEFAULT.owner_is_tenant", "true", "images belong to projects"},
 	{"DEFAULT.show_multiple_locations", "false", "locations are not shown"},

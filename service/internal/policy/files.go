@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v2"
 )
@@ -32,10 +33,11 @@ func (d definition) place() string {
 
 // A surveyed is what the files look like without being read.
 type surveyed struct {
-	file  string   // "" if there is none
-	more  []string // of the directories, in order
-	stamp string   // differs when a file was changed, came or went
-	err   error
+	file   string    // "" if there is none
+	more   []string  // of the directories, in order
+	stamp  string    // differs when a file was changed, came or went
+	newest time.Time // when a file was last changed
+	err    error
 }
 
 func (s surveyed) paths() []string {
@@ -51,6 +53,9 @@ func survey(o Options) surveyed {
 	var stamp strings.Builder
 	note := func(name string, info fs.FileInfo) {
 		fmt.Fprintf(&stamp, "%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
+		if info.ModTime().After(s.newest) {
+			s.newest = info.ModTime()
+		}
 	}
 	for _, name := range o.Files {
 		info, err := os.Stat(name)

@@ -43,9 +43,15 @@ type Options struct {
 	Now func() time.Time // nil means time.Now
 }
 
-// patience is how long the rules are used before the files are looked at
-// again.
-const patience = time.Second
+const (
+	// patience is how long the rules are used before the files are looked at
+	// again.
+	patience = time.Second
+	// settled is how old a file must be to be read. An editor may be in the
+	// middle of writing a younger one, and half a file opens what the other
+	// half closes.
+	settled = 100 * time.Millisecond
+)
 
 // An Engine answers by rules, and by new ones soon after the files changed.
 // Files that have become wrong leave the rules as they are; that is logged as
@@ -119,6 +125,10 @@ func (e *Engine) refresh(now time.Time) {
 	e.look.Store(now.Add(patience).UnixNano())
 	s := survey(e.o)
 	if s.stamp == e.seen {
+		return
+	}
+	if age := now.Sub(s.newest); age >= 0 && age < settled {
+		e.look.Store(now.Add(settled).UnixNano())
 		return
 	}
 	rules, err := e.read(s)

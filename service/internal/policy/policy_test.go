@@ -27,10 +27,10 @@ func newSite(t *testing.T) *site {
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 
-// write makes a file. Every one is a second younger than the one before.
+// write makes a file, and lets a second pass.
 func (s *site) write(t *testing.T, name, text string) {
 	t.Helper()
-	s.now = s.now.Add(time.Second)
+	defer func() { s.now = s.now.Add(patience) }()
 	name = s.path(name)
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		t.Fatal(err)
@@ -262,15 +262,21 @@ func (s *site) remove(t *testing.T, name string) {
 	}
 }
 
-// The files are looked at once a second and not for every question.
+// The files are looked at once a second and not for every question, and not
+// read while somebody may still be writing them.
 func TestPatience(t *testing.T) {
 	s := newSite(t)
 	e := s.open(t)
-	at := s.now
+	opened := s.now
+	s.now = opened.Add(patience)
 	s.write(t, "policy.yaml", "delete_image: '!'")
-	s.now = at.Add(patience - 1)
+	s.now = opened.Add(patience - 1)
 	want(t, e, glance.DeleteImage, true)
-	s.now = at.Add(patience)
+	s.now = opened.Add(patience)
+	want(t, e, glance.DeleteImage, true) // the file is of this very moment
+	s.now = s.now.Add(settled - 1)
+	want(t, e, glance.DeleteImage, true)
+	s.now = s.now.Add(1)
 	want(t, e, glance.DeleteImage, false)
 }
 
