@@ -96,6 +96,33 @@ func TestPolicyOfLists(t *testing.T) {
 	d.want(403, "You are not authorized to complete add_image action.", "POST", "/v2/images", `{}`, "X-Auth-Token", "rita")
 }
 
+// The rules on members: who lists them, sees one, and answers.
+func TestPolicyOfMembers(t *testing.T) {
+	for policy, want := range map[string]string{ // codes of list and show by alice, the owner, and list, show and answer by bob, the member
+		"":                   "200 200 200 200 200",
+		"get_members: '!'\n": "403 200 403 200 200",
+		"get_member: '!'\n":  "200 404 200 404 404",
+		"get_members: project_id:%(owner)s\nmodify_member: '!'\n": "200 200 403 200 403",
+	} {
+		s := newSite(t)
+		s.write("policy.yaml", policy)
+		d := s.api("")
+		d.want(201, "", "POST", "/v2/images", `{"id": "`+imageA+`"}`, "X-Auth-Token", "alice")
+		d.want(200, "", "POST", "/v2/images/"+imageA+"/members", `{"member": "p-bob"}`, "X-Auth-Token", "alice")
+		var codes []string
+		for _, call := range []struct{ who, method, path, body string }{
+			{"alice", "GET", "", ""}, {"alice", "GET", "/p-bob", ""},
+			{"bob", "GET", "", ""}, {"bob", "GET", "/p-bob", ""}, {"bob", "PUT", "/p-bob", `{"status": "accepted"}`},
+		} {
+			a := d.call(call.method, "/v2/images/"+imageA+"/members"+call.path, call.body, "X-Auth-Token", call.who)
+			codes = append(codes, fmt.Sprint(a.code))
+		}
+		if got := strings.Join(codes, " "); got != want {
+			t.Errorf("with %q: %s; want %s", policy, got, want)
+		}
+	}
+}
+
 // A file that changes takes effect while the service runs, and one that is
 // wrong does not.
 func TestPolicyReload(t *testing.T) {

@@ -23,9 +23,13 @@ func (s *Images) Members(ctx context.Context, id ID) ([]Member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list members of image %s: %w", id, err)
 	}
-	return slices.DeleteFunc(members, func(m Member) bool {
-		return !s.o.Policy.Allows(c, GetMember, Target{Image: im, Member: m.ProjectID})
-	}), nil
+	members = slices.DeleteFunc(members, func(m Member) bool {
+		return !s.o.Policy.Allows(c, GetMembers, Target{Image: im, Member: m.ProjectID})
+	})
+	if len(members) == 0 && !s.o.Policy.Allows(c, GetMembers, Target{Image: im}) {
+		return nil, refuse(ErrForbidden, "Not allowed to list members for image %s.", id)
+	}
+	return members, nil
 }
 
 // Member returns one member record. ErrNotFound if there is none or the
