@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"glancectl/service/glance"
+	"glancectl/service/glance/metadef"
 )
 
 // Options are the optional settings of New. The zero value is ready to use.
@@ -21,6 +22,9 @@ type Options struct {
 	PublicEndpoint string        // what version links start with; empty means the request's own address
 	NewRequestID   func() string // nil means a random one
 	Log            *slog.Logger  // is told of faults; nil means nobody is
+
+	// Definitions are served below /v2/metadefs; nil means they are not.
+	Definitions *metadef.Definitions
 }
 
 // An API is the handler of everything under /v2. It expects the request's
@@ -54,5 +58,8 @@ func New(images *glance.Images, o Options) *API {
 		properties: imageProperties(images.DiskFormats(), images.ContainerFormats()),
 	}
 	a.table = a.routes()
+	if o.Definitions != nil {
+		a.table = append(a.table, (&metadefs{o.Definitions, o.LimitDefault, o.LimitMax}).routes()...)
+	}
 	return a
 }

@@ -25,6 +25,7 @@ import (
 
 	"glancectl/service/glance"
 	"glancectl/service/glance/memory"
+	"glancectl/service/glance/metadef"
 )
 
 var update = flag.Bool("update", false, "rewrite the responses in testdata")
@@ -183,6 +184,7 @@ func newService(t testing.TB, o Options) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.Definitions = metadef.New(&memory.Metadefs{Now: now}, metadef.Options{})
 	s.images, s.api = images, New(images, o)
 	return s
 }

@@ -1,6 +1,9 @@
 package apiv2
 
 import (
+	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -11,7 +14,7 @@ type object []member
 
 type member struct {
 	name  string
-	value any // object, list, []string, string, bool, int, int64 or nil
+	value any // object, list, []string, string, bool, int, int64, json.Number or nil; or what encoding/json makes
 }
 
 type list []any
@@ -34,6 +37,17 @@ func appendJSON(b []byte, v any) []byte {
 			b = appendJSON(separate(b, i), e)
 		}
 		return append(b, ']')
+	case []any:
+		return appendJSON(b, list(v))
+	case map[string]any:
+		b = append(b, '{')
+		for i, name := range slices.Sorted(maps.Keys(v)) {
+			b = appendName(separate(b, i), name)
+			b = appendJSON(b, v[name])
+		}
+		return append(b, '}')
+	case json.Number:
+		return append(b, v...)
 	case []string:
 		b = append(b, '[')
 		for i, e := range v {

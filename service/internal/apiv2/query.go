@@ -21,22 +21,25 @@ type page struct {
 type param struct{ name, value string }
 
 // link returns the path of the page after marker, the first one without.
-func (p *page) link(marker glance.ID) string {
+func (p *page) link(marker glance.ID) string { return pageLink("/v2/images", p.params, string(marker)) }
+
+// pageLink returns path with parameters and, unless it is empty, a marker.
+func pageLink(path string, params []param, marker string) string {
 	var b strings.Builder
-	b.WriteString("/v2/images")
+	b.WriteString(path)
 	add := func(name, value string) {
-		if b.Len() == len("/v2/images") {
+		if b.Len() == len(path) {
 			b.WriteByte('?')
 		} else {
 			b.WriteByte('&')
 		}
 		b.WriteString(url.QueryEscape(name) + "=" + url.QueryEscape(value))
 	}
-	for _, v := range p.params {
+	for _, v := range params {
 		add(v.name, v.value)
 	}
 	if marker != "" {
-		add("marker", string(marker))
+		add("marker", marker)
 	}
 	return b.String()
 }
@@ -108,6 +111,12 @@ func parseParams(raw string) ([]param, error) {
 }
 
 func (a *API) parseLimit(s string) (int, error) {
+	n, err := parseCount(s)
+	return min(n, a.o.LimitMax), err
+}
+
+// parseCount reads the value of limit.
+func parseCount(s string) (int, error) {
 	n, err := strconv.Atoi(strings.TrimSpace(s))
 	if err != nil {
 		return 0, bad("limit param must be an integer")
@@ -115,7 +124,7 @@ func (a *API) parseLimit(s string) (int, error) {
 	if n < 0 {
 		return 0, bad("limit param must be positive")
 	}
-	return min(n, a.o.LimitMax), nil
+	return n, nil
 }
 
 var sortKeys = []string{"name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"}
