@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -257,6 +258,54 @@ func TestReferencesAreBounded(t *testing.T) {
 	_, err := build([]definition{{name: "a", rule: "rule:b"}, {name: "b", rule: "rule:c"}, {name: "c", rule: "@ and rule:a"}}, Options{}, nil)
 	if err == nil || !strings.Contains(err.Error(), `rule "a": it refers to itself: a -> b -> c -> a`) {
 		t.Errorf("a circle of three: %v", err)
+	}
+}
+
+// randomRule writes a rule of about so many checks, with no more parentheses
+// than it needs, and says what it comes to. Level says what stands around it:
+// 0 nothing or "or", 1 "and", 2 "not".
+func randomRule(r *rand.Rand, size, level int) (rule string, want bool) {
+	if size <= 1 {
+		if r.IntN(2) == 0 {
+			return "@", true
+		}
+		return "rule:no", false
+	}
+	own := r.IntN(3)
+	switch own {
+	case 0, 1:
+		left := 1 + r.IntN(size-1)
+		a, x := randomRule(r, left, own)
+		b, y := randomRule(r, size-left, own)
+		if own == 0 {
+			rule, want = a+" or "+b, x || y
+		} else {
+			rule, want = a+" and "+b, x && y
+		}
+	case 2:
+		a, x := randomRule(r, size-1, 2)
+		rule, want = "not "+a, !x
+	}
+	if own < level {
+		rule = "(" + rule + ")"
+	}
+	return rule, want
+}
+
+// Rules made at random come to what they were made to come to: the precedence
+// of the operators is right, however they are mixed.
+func TestPrecedence(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	answers := make(map[bool]int)
+	for range 2000 {
+		rule, want := randomRule(r, 1+r.IntN(12), 0)
+		if got, err := ask(t, rule); err != nil || got != want {
+			t.Errorf("rule %q = %t, %v; want %t", rule, got, err, want)
+		}
+		answers[want]++
+	}
+	if answers[true] < 500 || answers[false] < 500 {
+		t.Errorf("the rules come to %v; want both often", answers)
 	}
 }
 

@@ -30,7 +30,7 @@ var personas = []struct {
 	{"guest", glance.Caller{ProjectID: "p2", Roles: []string{"member", "reader"}}},
 	{"stranger", glance.Caller{ProjectID: "p3", Roles: []string{"member", "reader"}}},
 	{"service", glance.Caller{ProjectID: "p8", Roles: []string{"service"}}},
-	{"nobody", glance.Caller{Anonymous: true}},
+	{"anonymous", glance.Caller{Anonymous: true}},
 	{"system", glance.Caller{System: true, Roles: []string{"admin", "member", "reader"}}},
 }
 
@@ -165,7 +165,7 @@ func TestDomainDefaults(t *testing.T) {
 	for rule := range defaults {
 		for _, p := range personas {
 			p.caller.Admin = e.Admin(p.caller)
-			if p.name == "nobody" || p.name == "system" || p.name == "service" {
+			if p.name == "anonymous" || p.name == "system" || p.name == "service" {
 				continue // the domain knows none of these
 			}
 			for _, v := range visibilities {
