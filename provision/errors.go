@@ -31,6 +31,8 @@ type StepError struct {
 	Status int    // how the op ended; 0 when that is not known
 	Log    string // the last lines of its output
 	Err    error  // the cause when there is more than a status
+
+	index int // of the Op in its batch
 }
 
 func (e *StepError) Error() string {

@@ -201,7 +201,7 @@ func TestReceipt(t *testing.T) {
 
 // A script that is cut anywhere does nothing at all: sh refuses it.
 func TestScriptIsWhole(t *testing.T) {
-	s := batchScript([]Op{PutFile{Path: "/tmp/x", Content: []byte("x"), Mode: 0o600}})
+	s := batchScript([]Op{PutFile{Path: "/tmp/x", Content: []byte("x"), Mode: 0o600}}, "mark")
 	if !strings.HasPrefix(s, "{\n") || !strings.HasSuffix(s, "\n}\n") {
 		t.Errorf("the script does not stand between braces:\n%s", s)
 	}

@@ -13,8 +13,8 @@ import (
 // and Group are "" leaves the owner alone.
 type Op interface {
 	fmt.Stringer
-	// render writes the body of a shell function that does the op. It runs
-	// with set -e, in a subshell of its own, with nothing on its input.
+	// render writes the commands that do the op. They run with set -e, with
+	// nothing on their input and umask 022.
 	render(s *script)
 }
 

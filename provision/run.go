@@ -1,15 +1,13 @@
 package provision
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -56,7 +54,7 @@ func (m *machine) Do(ctx context.Context, ops []Op, done func(i int)) error {
 
 // batch runs ops, none of them an Upload, in one session.
 func (m *machine) batch(ctx context.Context, ops []Op, done func(i int)) error {
-	p := progress{done: done}
+	p := progress{mark: rand.Text(), done: done}
 	pr, pw := io.Pipe()
 	read := make(chan struct{})
 	go func() {
@@ -67,21 +65,29 @@ func (m *machine) batch(ctx context.Context, ops []Op, done func(i int)) error {
 	}()
 	res, err := m.Run(ctx, Cmd{
 		Argv:   []string{"sh", "-s"},
-		Stdin:  strings.NewReader(batchScript(ops)),
+		Stdin:  strings.NewReader(batchScript(ops, p.mark)),
 		Stdout: pw,
 	})
 	pw.Close()
 	<-read
-	next := ops[min(p.n, len(ops)-1)].String()
+	if !p.failed && err == nil && p.n == len(ops) {
+		return nil
+	}
+	at := p.n
+	if p.failed {
+		at = p.at
+	}
+	se := &StepError{Node: m.Name(), index: min(at, len(ops)-1)}
+	se.Op = ops[se.index].String()
 	switch {
 	case p.failed:
-		return &StepError{Node: m.Name(), Op: next, Status: p.status, Log: p.log}
+		se.Status, se.Log = p.status, string(bytes.Trim(p.log, "\n"))
 	case err != nil:
-		return &StepError{Node: m.Name(), Op: next, Err: err}
-	case p.n < len(ops):
-		return &StepError{Node: m.Name(), Op: next, Status: res.Status, Log: string(res.Stderr), Err: cutError(res)}
+		se.Err = err
+	default:
+		se.Status, se.Log, se.Err = res.Status, string(res.Stderr)+string(p.log), cutError(res)
 	}
-	return nil
+	return se
 }
 
 // cutError describes a session that ended without saying how its script did.
@@ -90,66 +96,6 @@ func cutError(res Result) error {
 		return fmt.Errorf("exit status %d: %s", res.Status, l)
 	}
 	return errCut
-}
-
-// batchScript renders ops as functions and calls them one by one. After each
-// it prints "done I", or "failed I STATUS LOG" and ends.
-func batchScript(ops []Op) string {
-	s := newScript()
-	s.line("umask 022")
-	s.line("echo") // ends a line that a shell's start-up files may have begun
-	for i, o := range ops {
-		s.line("op%d() {", i)
-		o.render(s)
-		s.line("}")
-	}
-	s.line("step() {")
-	// Not in a condition: there, a shell ignores set -e.
-	s.line(`o=$(set -e; "op$1" 2>&1 </dev/null)`)
-	s.line("s=$?")
-	s.line(`if [ "$s" -eq 0 ]; then printf 'done %%s\n' "$1" || exit 1; return; fi`)
-	s.line(`printf 'failed %%s %%s %%s\n' "$1" "$s" "$(printf %%s "$o" | tail -c 8192 | base64 -w0)"`)
-	s.line("exit 0")
-	s.line("}")
-	for i := range ops {
-		s.line("step %d", i)
-	}
-	return s.end()
-}
-
-// progress is what a batch said so far.
-type progress struct {
-	done   func(i int)
-	n      int // ops that are done
-	failed bool
-	status int
-	log    string
-}
-
-func (p *progress) read(r io.Reader) {
-	in := bufio.NewScanner(r)
-	in.Buffer(nil, 64<<10)
-	for in.Scan() {
-		f := strings.Fields(in.Text())
-		if len(f) < 2 || f[1] != strconv.Itoa(p.n) {
-			continue
-		}
-		switch f[0] {
-		case "done":
-			p.done(p.n)
-			p.n++
-		case "failed":
-			p.failed = true
-			if len(f) > 2 {
-				p.status, _ = strconv.Atoi(f[2])
-			}
-			if len(f) > 3 {
-				log, _ := base64.StdEncoding.DecodeString(f[3])
-				p.log = string(log)
-			}
-			return
-		}
-	}
 }
 
 // upload runs an Upload in a session of its own.
@@ -187,16 +133,18 @@ func (o Upload) render(s *script) { s.line("exit 1") }
 func (o Upload) renderUpload(s *script, state string) {
 	stamps := Quote(stampFile(state))
 	s.line("set -e")
+	s.guard("")
 	s.keep(o.Path, o.Original)
-	s.begin(o.Path)
+	w := s.claim(o.Path)[0]
 	s.line("umask 077")
-	s.line(`gzip -dc >"$t"`)
-	s.line(`set -- $(sha256sum <"$t")`)
+	s.line("gzip -dc >%s", w)
+	s.line("set -- $(sha256sum <%s)", w)
 	s.line(`[ "$1" = %s ] || { echo "what arrived has SHA-256 $1, not %s" >&2; exit 1; }`, Quote(o.SHA256), o.SHA256)
-	s.attrs(`"$t"`, o.Mode, o.Owner, o.Group)
-	s.line(`sync "$t"`)
-	s.line(`mv -fT -- "$t" %s`, Quote(o.Path))
-	s.line("(umask 077; mkdir -p -- %s)", Quote(state))
+	s.attrs(w, o.Mode, o.Owner, o.Group)
+	s.line("sync %s", w)
+	s.place(w, o.Path)
+	s.line("t=")
+	s.line("mkdir -p -- %s", Quote(state))
 	s.line("{")
 	s.line("while read -r h z m c i n; do")
 	s.line(`[ "$n" = %s ] || printf '%%s\n' "$h $z $m $c $i $n"`, Quote(o.Path))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -39,13 +40,46 @@ func (s *script) line(format string, args ...any) {
 // decode writes content to the file named by the shell word to. base64 does
 // not say why it cannot write, so the state of the disk is told.
 func (s *script) decode(content []byte, to string) {
-	s.line(`base64 -d >%s <<'EOF' || { set -- $(df -Ph -- "$(dirname -- %s)" | tail -n 1); echo "cannot write: file system $1 at $6 is $5 full, $4 free" >&2; exit 1; }`, to, to)
+	s.line(`base64 -d >%s <<'EOF' || { %s; exit 1; }`, to, diskState(to))
 	for e := base64.StdEncoding.EncodeToString(content); e != ""; {
 		n := min(len(e), 76)
 		s.line("%s", e[:n])
 		e = e[n:]
 	}
 	s.line("EOF")
+}
+
+// diskState is the shell command that tells how full the disk is that the
+// file named by the shell word w is on.
+func diskState(w string) string {
+	return fmt.Sprintf(`set -- $(df -Ph -- "$(dirname -- %s)" | tail -n 1); echo "cannot write: file system $1 at $6 is $5 full, $4 free" >&2`, w)
+}
+
+// text is what every shell can write without help: lines of printable ASCII.
+var text = regexp.MustCompile(`^([\t -~]*\n)+$`)
+
+// writer defines put, which writes its argument and a line break without
+// starting a process. Where printf is none of the shell's own commands, its
+// arguments would be seen in a list of processes.
+func (s *script) writer() {
+	s.line("if PATH=/nonexistent command printf '' 2>/dev/null; then")
+	s.line(`put() { printf '%%s\n' "$1"; }`)
+	s.line("else")
+	s.line("put() { cat <<EOF")
+	s.line("$1")
+	s.line("EOF")
+	s.line("}")
+	s.line("fi")
+}
+
+// write writes content to the file named by the shell word to. It needs
+// writer.
+func (s *script) write(content []byte, to string) {
+	if !text.Match(content) {
+		s.decode(content, to)
+		return
+	}
+	s.line("put %s >%s || { %s; exit 1; }", Quote(strings.TrimSuffix(string(content), "\n")), to, diskState(to))
 }
 
 // temporary is the name that a new file has until it is whole. It is always
@@ -55,14 +89,32 @@ func temporary(p string) string {
 	return path.Join(path.Dir(p), "."+path.Base(p)+".glancectl-new")
 }
 
-// begin sets $t to the temporary name of p, free to be used, and removes it
-// when the op ends in whatever way.
-func (s *script) begin(p string) {
-	s.line("t=%s", Quote(temporary(p)))
-	s.line(`trap '{ [ ! -e "$t" ] && [ ! -L "$t" ]; } || rm -f -- "$t"' EXIT`)
-	s.line("trap 'exit 143' HUP INT TERM")
-	s.line(`{ [ ! -e "$t" ] && [ ! -L "$t" ]; } || rm -f -- "$t"`)
+// guard makes the shell remove the files that $t names, in quoted words, when
+// it ends in whatever way, and then run last unless a signal ended it.
+func (s *script) guard(last string) {
+	s.line("t=")
+	s.line(`clean() { [ -z "$t" ] || eval "rm -f -- $t" || :; }`)
+	s.line("trap 's=$?; clean; %s exit \"$s\"' EXIT", last)
+	s.line("trap 'trap - EXIT; clean; exit 143' HUP INT PIPE TERM")
 }
+
+// claim names the temporary files of paths in $t, and sees to it that there
+// are none yet. It returns them as shell words. After guard, they are gone
+// when the script ends, unless $t is emptied.
+func (s *script) claim(paths ...string) []string {
+	words := make([]string, len(paths))
+	for i, p := range paths {
+		words[i] = Quote(temporary(p))
+	}
+	s.line("t=%s", Quote(strings.Join(words, " ")))
+	for _, w := range words {
+		s.line("{ [ ! -e %s ] && [ ! -L %s ]; } || rm -f -- %s", w, w, w)
+	}
+	return words
+}
+
+// place gives the file named by the shell word w its final name.
+func (s *script) place(w, p string) { s.line("mv -fT -- %s %s", w, Quote(p)) }
 
 // keep copies what is at p to original, once.
 func (s *script) keep(p, original string) {
@@ -87,39 +139,26 @@ func (s *script) attrs(w string, mode fs.FileMode, owner, group string) {
 	s.line("chmod %04o %s", octal(mode), w)
 }
 
-func (o PutFile) render(s *script) {
-	s.keep(o.Path, o.Original)
-	if o.Parents {
-		s.line("(umask 077; mkdir -p -- %s)", Quote(path.Dir(o.Path)))
-	}
-	s.begin(o.Path)
-	// The file is born with its mode, unless that has bits that files are
-	// not born with. Every process that is not started counts.
-	s.line("umask %04o", 0o777&^o.Mode.Perm())
-	s.decode(o.Content, `"$t"`)
-	if o.Mode&^0o666 != 0 {
-		s.attrs(`"$t"`, o.Mode, o.Owner, o.Group)
-	} else if o.Owner != "" || o.Group != "" {
-		s.line(`chown %s "$t"`, Quote(o.Owner+":"+o.Group))
-	}
-	s.line(`sync "$t"`)
-	s.line(`mv -fT -- "$t" %s`, Quote(o.Path))
-}
-
-func (o MakeDir) render(s *script) {
-	s.line("[ -d %s ] || mkdir -m 0700 -- %s", Quote(o.Path), Quote(o.Path))
-	s.attrs(Quote(o.Path), o.Mode, o.Owner, o.Group)
-}
+// A batch renders these together with their neighbours.
+func (o PutFile) render(*script)   {}
+func (o MakeDir) render(*script)   {}
+func (o StartUnit) render(*script) {}
 
 func (o SetAttrs) render(s *script) {
 	s.attrs(Quote(o.Path), o.Mode, o.Owner, o.Group)
 }
 
 func (o MakeLink) render(s *script) {
+	p, target := Quote(o.Path), Quote(o.Target)
 	s.keep(o.Path, o.Original)
-	s.begin(o.Path)
-	s.line(`ln -s -- %s "$t"`, Quote(o.Target))
-	s.line(`mv -fT -- "$t" %s`, Quote(o.Path))
+	w := s.claim(o.Path)[0]
+	s.line("if [ ! -e %s ] && [ ! -L %s ]; then", p, p)
+	s.line("ln -sT -- %s %s", target, p)
+	s.line("else")
+	s.line("ln -sT -- %s %s", target, w)
+	s.place(w, o.Path)
+	s.line("fi")
+	s.line("t=")
 }
 
 func (o Remove) render(s *script) {
@@ -138,10 +177,11 @@ func (o RemoveDir) render(s *script) {
 func (o Restore) render(s *script) {
 	p, orig := Quote(o.Path), Quote(o.Original)
 	s.line("if [ -e %s ] || [ -L %s ]; then", orig, orig)
-	s.begin(o.Path)
-	s.line(`cp -pP -- %s "$t"`, orig)
-	s.line(`[ -L "$t" ] || sync "$t"`)
-	s.line(`mv -fT -- "$t" %s`, p)
+	w := s.claim(o.Path)[0]
+	s.line("cp -pP -- %s %s", orig, w)
+	s.line("[ -L %s ] || sync %s", w, w)
+	s.place(w, o.Path)
+	s.line("t=")
 	s.line("rm -f -- %s", orig)
 	s.line("else")
 	s.line("rm -f -- %s %s", p, Quote(temporary(o.Path)))
@@ -153,16 +193,25 @@ func (o AddGroup) render(s *script) {
 }
 
 func (o AddUser) render(s *script) {
-	argv := []string{"useradd", "--system", "--no-create-home"}
 	if o.Modify {
-		argv = []string{"usermod"}
+		s.line("%s", o.command("usermod"))
+		return
+	}
+	s.line("%s", o.command("useradd"))
+}
+
+// command returns the words that run a program of the shadow suite.
+func (o AddUser) command(program string, flags ...string) string {
+	argv := append([]string{program}, flags...)
+	if !o.Modify {
+		argv = append(argv, "--system", "--no-create-home")
 	}
 	for _, f := range [][2]string{{"--gid", o.Group}, {"--home", o.Home}, {"--shell", o.Shell}} {
 		if f[1] != "" {
 			argv = append(argv, f[0], f[1])
 		}
 	}
-	s.line("%s", quoteAll(append(argv, "--", o.Name)))
+	return quoteAll(append(argv, "--", o.Name))
 }
 
 func (o RemoveUser) render(s *script) {
@@ -192,27 +241,6 @@ if command -v runuser >/dev/null; then u=$1; shift; exec runuser -u "$u" -- "$@"
 u=$1; shift; exec su -s /bin/sh -c 'exec "$@"' "$u" -- sh "$@"`), quoteAll(append([]string{user}, argv...)))
 }
 
-func (o StartUnit) render(s *script) {
-	u := Quote(o.Name)
-	verb := "start"
-	if o.Restart {
-		verb = "restart"
-	}
-	s.line("systemctl reset-failed %s 2>/dev/null || :", u)
-	// Reading all unit files again takes systemd longer than all the rest, so
-	// it is done only when it does not know this one as it is.
-	s.line("systemctl enable --quiet --no-reload %s", u)
-	s.line(`case "$(systemctl show -p LoadState -p UnitFileState -p NeedDaemonReload -- %s)" in`, u)
-	s.line("*=not-found*|*=disabled*|*=yes*) systemctl daemon-reload ;;")
-	s.line("esac")
-	// What the manager says of a start that failed is "see the journal".
-	s.line("if ! systemctl %s %s || ! systemctl is-active --quiet %s; then", verb, u, u)
-	s.line("systemctl show -p ActiveState -p Result %s || :", u)
-	s.line("journalctl -u %s -n 20 --no-pager -o cat || :", u)
-	s.line("exit 1")
-	s.line("fi")
-}
-
 func (o StopUnit) render(s *script) {
 	u := Quote(o.Name)
 	s.line(`[ "$(systemctl show -p LoadState --value %s)" = not-found ] || systemctl disable --quiet --now %s`, u, u)
@@ -234,9 +262,11 @@ func (o StartProcess) render(s *script) {
 	s.line("exec setsid %s", quoteAll(o.Argv))
 	s.line(") </dev/null >>%s 2>&1 &", log)
 	s.line("p=$!")
-	s.begin(o.PIDFile)
-	s.line(`echo "$p" >"$t"`)
-	s.line(`mv -fT -- "$t" %s`, pid)
+	s.guard("")
+	w := s.claim(o.PIDFile)[0]
+	s.line(`echo "$p" >%s`, w)
+	s.place(w, o.PIDFile)
+	s.line("t=")
 	s.line("for i in 1 2 3; do")
 	s.line("sleep 0.1")
 	s.line(`kill -0 "$p" 2>/dev/null || { rm -f -- %s; tail -n 20 -- %s; exit 1; }`, pid, log)

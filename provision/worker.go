@@ -144,6 +144,14 @@ func (w *worker) batch(ctx context.Context, steps []step) error {
 	if err == nil {
 		return nil
 	}
+	// Of ops that are done together, not the first need be the one that fails.
+	var se *StepError
+	if errors.As(err, &se) && se.index > at && at < len(steps) {
+		at = se.index
+		if c := steps[at].change; c >= 0 {
+			w.say(StepStarted, c)
+		}
+	}
 	id := receiptStep
 	if at < len(steps) && steps[at].change >= 0 {
 		id = w.changes[steps[at].change].ID

@@ -21,6 +21,7 @@ const manager = `#!/bin/sh
 d=$(dirname "$0")/units
 echo "$*" >>"$d/calls"
 verb=$1; shift
+case $verb in show|is-active|start|restart) ;; *) set -- $(printf '%s\n' "$@" | grep -v ^-) ;; esac
 for u do :; done
 case $verb in
 show)
@@ -45,10 +46,13 @@ show)
 	done ;;
 daemon-reload) touch "$d/read" ;;
 reset-failed) ;;
-enable) touch "$d/$u.enabled" ;;
+enable) for u do touch "$d/$u.enabled"; done ;;
 start|restart)
-	if grep -q broken "$d/$u"; then rm -f "$d/$u.active"; echo "Job for $u failed." >&2; exit 1; fi
-	touch "$d/$u.active" ;;
+	s=0
+	for u do
+		if grep -q broken "$d/$u"; then rm -f "$d/$u.active"; echo "Job for $u failed." >&2; s=1; else touch "$d/$u.active"; fi
+	done
+	exit $s ;;
 is-active) [ -e "$d/$u.active" ] ;;
 disable) rm -f "$d/$u.enabled" "$d/$u.active" ;;
 esac
@@ -151,6 +155,31 @@ func TestUnitThatFails(t *testing.T) {
 		if c.Drifted {
 			t.Errorf("%s is taken for a change by hand after an apply that failed", c.ID)
 		}
+	}
+}
+
+// Units that follow each other are started together; the one that does not
+// start is named.
+func TestUnits(t *testing.T) {
+	b, units := newManaged(t)
+	a := machine.File{Path: units + "/a.service", Mode: 0o644, Content: []byte("[Unit]\n")}
+	c := machine.File{Path: units + "/c.service", Mode: 0o644, Content: []byte("broken\n")}
+	ua, uc := machine.Unit{Name: "a.service", Watch: []string{a.ID()}}, machine.Unit{Name: "c.service", Watch: []string{c.ID()}}
+	err := b.applyError(a, c, ua, uc)
+	for _, want := range []string{"unit:c.service", "start c.service", "the journal says why"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v; want it to say %q", err, want)
+		}
+	}
+	c.Content = []byte("[Unit]\n")
+	b.apply(a, c, ua, uc)
+	b.apply(a, c, ua, uc)
+	calls, err := os.ReadFile(units + "/calls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(calls), "start a.service c.service"); n != 1 {
+		t.Errorf("both were started together %d times; want once, at first:\n%s", n, calls)
 	}
 }
 
