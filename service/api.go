@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"glancectl/service/glance"
+	"glancectl/service/glance/metadef"
 	"glancectl/service/internal/apiv2"
 	"glancectl/service/internal/config"
 	"glancectl/service/internal/imagecache"
@@ -51,6 +52,7 @@ func RunAPI(ctx context.Context, o Options) error {
 		ShowDirectURL:  p.Images.ShowDirectURL,
 		PublicEndpoint: p.Server.PublicEndpoint,
 		Log:            p.log,
+		Definitions:    metadef.New(catalog.Metadefs(), metadef.Options{Policy: rules}),
 	})
 	handler, err := p.handler(api.Negotiate(api), rules, map[config.Stage]filter{
 		config.VersionFilter: api.Negotiate,

@@ -27,24 +27,63 @@ const manageUsage = `usage: glance-manage [--config-file FILE]... COMMAND
   db check     exit 0 if the tables can be used, 3 if they have to be synced
   db version   print the revision of the tables
 
-Each is also known by its old name: db_sync, db_check, db_version.
+  db load_metadefs [--path PATH] [--merge [--prefer_new | --overwrite]]
+               put the metadata definitions of a file, or of the *.json in a
+               directory, into the database; those that are there stay as they
+               are unless they are merged
+  db export_metadefs [--path DIRECTORY]
+               write the metadata definitions to files
+  db unload_metadefs
+               remove all metadata definitions from the database
+
+Each is also known by its old name: db_sync, db_check, db_version and so on.
 `
 
+// A command is a call of glance-manage.
+type command struct {
+	p       *process
+	catalog *sqlcatalog.Catalog
+	args    []string // what stands behind its name
+	old     bool     // it was called by its old name
+	out     io.Writer
+}
+
 // commands has what glance-manage can do.
-var commands = map[string]func(context.Context, *sqlcatalog.Catalog, io.Writer) (int, error){
-	"db sync":    dbSync,
-	"db check":   dbCheck,
-	"db version": dbVersion,
+var commands = map[string]func(context.Context, command) (int, error){
+	"db sync":            plainly(dbSync),
+	"db check":           plainly(dbCheck),
+	"db version":         plainly(dbVersion),
+	"db load_metadefs":   loadMetadefs,
+	"db export_metadefs": exportMetadefs,
+	"db unload_metadefs": plainly(unloadMetadefs),
+}
+
+// plainly is a command that takes no arguments.
+func plainly(f func(context.Context, *sqlcatalog.Catalog, io.Writer) (int, error)) func(context.Context, command) (int, error) {
+	return func(ctx context.Context, c command) (int, error) {
+		if len(c.args) > 0 {
+			return ManageUsage, fmt.Errorf("unexpected argument %q", c.args[0])
+		}
+		return f(ctx, c.catalog, c.out)
+	}
+}
+
+// split returns the name of a command and what stands behind it.
+func split(args []string) (name string, rest []string, old bool) {
+	switch {
+	case len(args) > 0 && strings.HasPrefix(args[0], "db_"):
+		return "db " + strings.TrimPrefix(args[0], "db_"), args[1:], true
+	case len(args) > 1:
+		return args[0] + " " + args[1], args[2:], false
+	}
+	return strings.Join(args, " "), nil, false
 }
 
 // Manage carries out a command of glance-manage and returns its exit code,
 // which is ManageFailed or ManageUsage if there is an error.
 func Manage(ctx context.Context, o Options, args []string) (code int, err error) {
-	name := strings.Join(args, " ")
-	if old, ok := strings.CutPrefix(name, "db_"); ok {
-		name = "db " + old
-	}
-	command, ok := commands[name]
+	name, rest, old := split(args)
+	run, ok := commands[name]
 	if !ok {
 		return ManageUsage, fmt.Errorf("no such command: %q\n%s", name, strings.TrimSuffix(manageUsage, "\n"))
 	}
@@ -62,7 +101,7 @@ func Manage(ctx context.Context, o Options, args []string) (code int, err error)
 	if out == nil {
 		out = os.Stdout
 	}
-	return command(ctx, catalog, out)
+	return run(ctx, command{p, catalog, rest, old, out})
 }
 
 func dbSync(ctx context.Context, c *sqlcatalog.Catalog, out io.Writer) (int, error) {

@@ -17,7 +17,7 @@ type (
 		Namespace    string                    `json:"namespace"`
 		DisplayName  *string                   `json:"display_name,omitempty"`
 		Description  *string                   `json:"description,omitempty"`
-		Visibility   glance.Visibility         `json:"visibility,omitempty"`
+		Visibility   glance.Visibility         `json:"visibility"`
 		Protected    bool                      `json:"protected"`
 		Owner        string                    `json:"owner,omitempty"`
 		Associations []fileAssociation         `json:"resource_type_associations"`
@@ -61,7 +61,9 @@ func Decode(data []byte) (*Namespace, error) {
 		ns.Owner = adminOwner
 	}
 	switch ns.Visibility {
-	case "", glance.Public, glance.Private:
+	case "":
+		ns.Visibility = glance.Private
+	case glance.Public, glance.Private:
 	default:
 		return nil, fmt.Errorf("visibility %q is neither public nor private", ns.Visibility)
 	}

@@ -32,7 +32,7 @@ type Namespace struct {
 	Entry
 	DisplayName *string
 	Description *string
-	Visibility  glance.Visibility // Public or Private; "" in rows of files that do not say, as good as Private
+	Visibility  glance.Visibility // Public or Private
 	Protected   bool              // nothing in it can be deleted
 	Owner       string            // project
 

@@ -446,8 +446,8 @@ func TestLoad(t *testing.T) {
 	}{
 		{metadef.Skip, `Old public p1 R:old Old: both{"title":"Old"} old{} both=Old #both #old`},
 		{metadef.Merge, `Old public p1 R:old Old: New: both{"title":"Old"} new{"title":"N","type":"string"} old{} both=Old new=a #both #old #new`},
-		{metadef.PreferNew, `New  admin R:new Old: New: both{"title":"New"} new{"title":"N","type":"string"} old{} both=New new=a #both #old #new`},
-		{metadef.Overwrite, `New  admin R:new New: both{"title":"New"} new{"title":"N","type":"string"} both=New new=a #both #new`},
+		{metadef.PreferNew, `New private admin R:new Old: New: both{"title":"New"} new{"title":"N","type":"string"} old{} both=New new=a #both #old #new`},
+		{metadef.Overwrite, `New private admin R:new New: both{"title":"New"} new{"title":"N","type":"string"} both=New new=a #both #new`},
 	} {
 		c := new(memory.Metadefs)
 		if err := c.Create(t.Context(), old()); err != nil {

@@ -37,10 +37,7 @@ func namespaceDocument(ns *metadef.Namespace) object {
 	doc := object{{"namespace", ns.Name}}
 	doc.add("display_name", ns.DisplayName)
 	doc.add("description", ns.Description)
-	if ns.Visibility != "" {
-		doc = append(doc, member{"visibility", string(ns.Visibility)})
-	}
-	doc = append(doc, object{{"protected", ns.Protected}, {"owner", ns.Owner}}...)
+	doc = append(doc, object{{"visibility", string(ns.Visibility)}, {"protected", ns.Protected}, {"owner", ns.Owner}}...)
 	doc.addTimes(&ns.Entry)
 	if len(ns.Associations) > 0 {
 		doc = append(doc, member{"resource_type_associations", associationDocuments(ns.Associations)})

@@ -53,6 +53,7 @@ type Settings struct {
 	Health   Health
 	Pipeline Pipeline // of API and Registry
 	LockPath string   // "" means no locks
+	Metadefs string   // directory with the files of metadata definitions
 
 	// Where names the files, for errors about options that are understood and
 	// cannot be followed.

@@ -86,6 +86,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Health:   config.Health{Path: "/healthcheck", DisableFile: "/etc/glance/healthcheck_disable"},
 		Pipeline: config.Pipeline{"healthcheck", "http_proxy_to_wsgi", "versionnegotiation", "unauthenticated-context", "rootapp"},
+		Metadefs: "/etc/glance/metadefs",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
@@ -174,6 +175,7 @@ func TestOptions(t *testing.T) {
 		{"policy_default_rule = d", func(s *config.Settings) any { return s.Access.Fallback }, "d"},
 		{"[oslo_policy]\npolicy_default_rule = d", func(s *config.Settings) any { return s.Access.Fallback }, "d"},
 		{"[oslo_policy]\nenforce_scope = no", func(s *config.Settings) any { return s.Access.Scope }, false},
+		{"metadata_source_path = /m/", func(s *config.Settings) any { return s.Metadefs }, "/m"},
 		{"[oslo_concurrency]\nlock_path = /l", func(s *config.Settings) any { return s.LockPath }, "/l"},
 		{"bind_port = $backlog", func(s *config.Settings) any { return s.Server.Port }, 4096}, // the default of another option
 	} {

@@ -29,6 +29,7 @@ func (r *reader) settings(p Program) *Settings {
 		Access:   r.access(p),
 		Health:   r.health(),
 		LockPath: r.text(os.Getenv("OSLO_LOCK_PATH"), "oslo_concurrency.lock_path", "DEFAULT.lock_path"),
+		Metadefs: r.directory("/etc/glance/metadefs", "DEFAULT.metadata_source_path"),
 	}
 }
 

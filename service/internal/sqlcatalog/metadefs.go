@@ -32,7 +32,7 @@ func (d dialect) scanNamespace(scan func(dest ...any) error) (*metadef.Namespace
 	var visibility sql.NullString
 	var protected sql.NullBool
 	err := scan(&ns.ID, &ns.Name, &ns.DisplayName, &ns.Description, &visibility, &protected, &ns.Owner, &created, &updated)
-	ns.Visibility, ns.Protected = glance.Visibility(visibility.String), protected.Bool
+	ns.Visibility, ns.Protected = glance.Visibility(cmp.Or(visibility.String, string(glance.Private))), protected.Bool
 	ns.CreatedAt, ns.UpdatedAt = created.Time, updated.Time
 	return ns, err
 }

@@ -81,7 +81,7 @@ func TestForeignMetadefRows(t *testing.T) {
 		if got := ns.Properties[0].Schema.Encode(); got != want {
 			t.Errorf("schema is %s; want %s", got, want)
 		}
-		if ns.Visibility != "" || ns.Protected || !ns.UpdatedAt.IsZero() || ns.CreatedAt.IsZero() || ns.Objects[0].Properties == nil {
+		if ns.Visibility != glance.Private || ns.Protected || !ns.UpdatedAt.IsZero() || ns.CreatedAt.IsZero() || ns.Objects[0].Properties == nil {
 			t.Errorf("namespace is %+v, object %+v", ns, ns.Objects[0])
 		}
 		mustExec(t, c, `UPDATE metadef_properties SET json_schema = '[1'`)

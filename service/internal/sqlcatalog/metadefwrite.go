@@ -107,15 +107,8 @@ func (r row) equal(s row) bool { return slices.Equal(r, s) }
 func namespaceRow(ns *metadef.Namespace) row {
 	return row{
 		{"namespace", ns.Name}, {"display_name", orNull(ns.DisplayName)}, {"description", orNull(ns.Description)},
-		{"visibility", visibilityOrNull(ns.Visibility)}, {"protected", ns.Protected}, {"owner", ns.Owner},
+		{"visibility", string(ns.Visibility)}, {"protected", ns.Protected}, {"owner", ns.Owner},
 	}
-}
-
-func visibilityOrNull(v glance.Visibility) any {
-	if v == "" {
-		return nil
-	}
-	return string(v)
 }
 
 // Contents are the rows of what a namespace holds, by their numbers; those of
