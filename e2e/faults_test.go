@@ -155,7 +155,7 @@ func fullDisk(t *testing.T, s *site, d draft) {
 	d.Workers = 7
 	p := s.propose(t, d)
 	s.on(t, "image-3", "fallocate -l 1G /root/fill 2>/dev/null || dd if=/dev/zero of=/root/fill bs=1M 2>/dev/null; df / | tail -1; true")
-	s.want(t, 16, []string{"image-3", "No space left"}, "apply", "--auto-approve", p)
+	s.want(t, 16, []string{"image-3", "100% full"}, "apply", "--auto-approve", p)
 	left := s.on(t, "image-3", "find /usr/lib/glancectl /etc/glance -name '*.glancectl*' -o -name '.*' -type f 2>/dev/null | wc -l")
 	if left != "0" {
 		t.Errorf("half-written files left on image-3: %s", left)
