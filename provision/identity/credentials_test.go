@@ -236,6 +236,8 @@ func (d direct) Look(_ context.Context, queries []provision.Query) (*provision.F
 	}
 	return f, nil
 }
+func (direct) Do(context.Context, []provision.Op, func(int)) error { return errors.ErrUnsupported }
+
 func (direct) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, network, address)

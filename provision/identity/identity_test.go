@@ -318,3 +318,119 @@ func TestNothingPrintsAPassword(t *testing.T) {
 		}
 	}
 }
+
+// A registration that starts from nothing asks for nothing twice; what
+// somebody else has made since it looked is used.
+func TestMake(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		taken string // the collection in which there is something since
+		want  []string
+	}{
+		{"from nothing", "", []string{
+			"POST /v3/projects", "POST /v3/users", "POST /v3/roles", "PUT /v3/projects/new/users/new/roles/new",
+			"POST /v3/services", "POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints",
+		}},
+		{"the project is there", "projects", []string{
+			"POST /v3/projects", "GET /v3/projects", "PATCH /v3/projects/theirs", "POST /v3/users", "POST /v3/roles",
+			"PUT /v3/projects/theirs/users/new/roles/new",
+			"POST /v3/services", "POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints",
+		}},
+		{"the user is there", "users", []string{
+			"POST /v3/projects", "POST /v3/users", "GET /v3/users", "PATCH /v3/users/theirs", "POST /v3/auth/tokens",
+			"POST /v3/roles", "PUT /v3/projects/new/users/theirs/roles/new",
+			"POST /v3/services", "POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints",
+		}},
+		{"the role is there", "roles", []string{
+			"POST /v3/projects", "POST /v3/users", "POST /v3/roles", "GET /v3/roles", "PUT /v3/projects/new/users/new/roles/theirs",
+			"POST /v3/services", "POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints",
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			applying := false
+			k := &keystone{t: t}
+			k.fault = func(w http.ResponseWriter, r *http.Request) bool {
+				return applying && makes(w, r, test.taken)
+			}
+			server := httptest.NewServer(k)
+			defer server.Close()
+			changes, err := registration(server.URL).Observe(t.Context(), direct{}, new(provision.Facts))
+			if err != nil {
+				t.Fatal(err)
+			}
+			k.mu.Lock()
+			k.asked, applying = nil, true
+			k.mu.Unlock()
+			for _, c := range changes {
+				if err := c.Do(t.Context(), direct{}); err != nil {
+					t.Fatalf("%s: %v", c.ID, err)
+				}
+			}
+			if diff := cmp.Diff(test.want, k.asked); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// makes answers as a Keystone that creates what it is told, and in one
+// collection has something of that name already.
+func makes(w http.ResponseWriter, r *http.Request, taken string) bool {
+	collection := strings.Split(r.URL.Path, "/")[2]
+	say := func(status int, format string, args ...any) bool {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, format, args...)
+		return true
+	}
+	singular := strings.TrimSuffix(collection, "s")
+	switch {
+	case r.URL.Path == "/v3/auth/tokens":
+		return false
+	case r.Method == "POST" && collection == taken:
+		return say(409, `{"error": {"message": "it exists"}}`)
+	case r.Method == "POST":
+		return say(201, `{%q: {"id": "new", "enabled": true}}`, singular)
+	case r.Method == "GET":
+		return say(200, `{%q: [{"id": "theirs", "enabled": false}], "links": {}}`, collection)
+	case r.Method == "PATCH":
+		return say(200, `{%q: {"id": "theirs", "enabled": true}}`, singular)
+	case r.Method == "PUT":
+		w.WriteHeader(204)
+		return true
+	}
+	return false
+}
+
+// What was found a while ago is looked at again before anything is made.
+func TestMakeLater(t *testing.T) {
+	k := &keystone{t: t}
+	looked := false
+	k.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.Method == "POST" && r.URL.Path != "/v3/auth/tokens":
+			t.Errorf("%s %s, though it is there", r.Method, r.URL.Path)
+		case r.Method == "GET" && r.URL.Path == "/v3/projects":
+			looked = true
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"projects": [{"id": "theirs", "enabled": true}], "links": {}}`)
+			return true
+		}
+		return false
+	}
+	server := httptest.NewServer(k)
+	defer server.Close()
+	g := registration(server.URL).withDefaults()
+	s, err := g.Keystone.reach(t.Context(), direct{}, new(provision.Facts))
+	if err == nil {
+		err = s.logIn(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	steps := g.compare(registry{at: time.Now().Add(-time.Hour)})
+	if err := steps[0].do(t.Context(), s); err != nil || !looked {
+		t.Errorf("%s: %v; looked again: %v", steps[0].id, err, looked)
+	}
+}

@@ -3,6 +3,8 @@ package identity
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/endpoints"
@@ -23,10 +25,16 @@ type registry struct {
 	assigned  bool
 	service   *services.Service
 	endpoints []endpoints.Endpoint // of the service, in every region
+	at        time.Time            // when it was looked at
 }
+
+// fresh is how long what was found is taken to be still so. A person who is
+// asked for approval may think for longer than that.
+const fresh = 10 * time.Second
 
 // look asks the Keystone for everything.
 func (g Registration) look(ctx context.Context, s *session) (found registry, err error) {
+	found.at = time.Now()
 	if found.project, err = s.project(ctx, g.Domain, g.Project); err != nil {
 		return found, err
 	}
@@ -55,11 +63,22 @@ func (g Registration) look(ctx context.Context, s *session) (found registry, err
 	return found, err
 }
 
-// compare says what is to be done, in an order that works.
-func (g Registration) compare(found registry) []step {
+// compare says what is to be done, in an order that works. The steps share
+// what was found, and add to it what they make.
+func (g Registration) compare(all registry) []step {
 	var steps []step
-	add := func(id string, action provision.Action, summary string, do func(context.Context, *session) error) {
-		steps = append(steps, step{id, action, summary, do})
+	found := &all
+	add := func(id string, action provision.Action, summary string, do making) {
+		steps = append(steps, step{id, action, summary, func(ctx context.Context, s *session) error {
+			if time.Since(found.at) > fresh {
+				again, err := g.look(ctx, s)
+				if err != nil {
+					return err
+				}
+				*found = again
+			}
+			return do(ctx, s, found)
+		}})
 	}
 	switch {
 	case found.project == nil:
@@ -92,100 +111,150 @@ func (g Registration) compare(found registry) []step {
 	}
 	for _, want := range g.wanted() {
 		if action, summary := want.compare(found.endpoints); summary != "" {
-			add("endpoint-"+string(want.face), action, summary, func(ctx context.Context, s *session) error {
-				return g.makeEndpoint(ctx, s, want)
-			})
+			add("endpoint-"+string(want.face), action, summary, want.make)
 		}
 	}
 	return steps
 }
 
-func (g Registration) makeProject(ctx context.Context, s *session) error {
-	p, err := s.project(ctx, g.Domain, g.Project)
-	if err != nil || p != nil && p.Enabled {
-		return err
-	}
-	if p == nil {
-		_, err = projects.Create(ctx, s.client, projects.CreateOpts{
-			Name: g.Project, DomainID: s.domains[g.Domain], Description: "Service accounts",
+// A making brings about what a step is for, if it is not so already. What it
+// finds taken, because somebody else has made it since, it looks up.
+type making func(ctx context.Context, s *session, found *registry) error
+
+// taken reports whether a Keystone has by that name what was to be created.
+func taken(err error) bool { return gophercloud.ResponseCodeIs(err, http.StatusConflict) }
+
+func (g Registration) makeProject(ctx context.Context, s *session, found *registry) error {
+	what := "create project " + g.Project
+	if found.project == nil {
+		domain, err := s.domain(ctx, g.Domain)
+		if err != nil {
+			return err
+		}
+		p, err := projects.Create(ctx, s.client, projects.CreateOpts{
+			Name: g.Project, DomainID: domain, Description: "Service accounts",
 		}).Extract()
-	} else {
-		_, err = projects.Update(ctx, s.client, p.ID, projects.UpdateOpts{Enabled: gophercloud.Enabled}).Extract()
+		if err == nil {
+			found.project = p
+			return nil
+		}
+		if !taken(err) {
+			return s.fail(what, err)
+		}
+		if found.project, err = s.project(ctx, g.Domain, g.Project); err != nil || found.project == nil {
+			return s.lost(what, err)
+		}
 	}
-	return s.ended("create project "+g.Project, err)
+	if found.project.Enabled {
+		return nil
+	}
+	_, err := projects.Update(ctx, s.client, found.project.ID, projects.UpdateOpts{Enabled: gophercloud.Enabled}).Extract()
+	return s.ended("enable project "+g.Project, err)
 }
 
-func (g Registration) makeUser(ctx context.Context, s *session) error {
-	u, err := s.user(ctx, g.Domain, g.User)
-	if err != nil {
-		return err
+func (g Registration) makeUser(ctx context.Context, s *session, found *registry) error {
+	if found.user == nil {
+		if made, err := g.createUser(ctx, s, found); made || err != nil {
+			return err
+		}
 	}
-	if u == nil {
-		_, err = users.Create(ctx, s.client, users.CreateOpts{
-			Name: g.User, DomainID: s.domains[g.Domain], Password: g.Password, Description: g.Description,
-		}).Extract()
-		return s.ended("create user "+g.User, err)
-	}
+	u := found.user
 	if !u.Enabled {
-		_, err = users.Update(ctx, s.client, u.ID, users.UpdateOpts{Enabled: gophercloud.Enabled}).Extract()
+		_, err := users.Update(ctx, s.client, u.ID, users.UpdateOpts{Enabled: gophercloud.Enabled}).Extract()
 		if err != nil {
 			return s.fail("enable user "+g.User, err)
 		}
+		if found.logsIn, err = s.canLogIn(ctx, u, g.Password); err != nil {
+			return err
+		}
 	}
-	if ok, err := s.canLogIn(ctx, u, g.Password); ok || err != nil {
-		return err
+	if found.logsIn {
+		return nil
 	}
-	_, err = users.Update(ctx, s.client, u.ID, users.UpdateOpts{Password: g.Password}).Extract()
+	_, err := users.Update(ctx, s.client, u.ID, users.UpdateOpts{Password: g.Password}).Extract()
 	return s.ended("set password of user "+g.User, err)
 }
 
-func (g Registration) makeRole(ctx context.Context, s *session) error {
-	r, err := s.role(ctx, g.Role)
-	if err != nil || r != nil {
-		return err
+// createUser creates the user, or looks up the one that has the name now.
+func (g Registration) createUser(ctx context.Context, s *session, found *registry) (made bool, err error) {
+	what := "create user " + g.User
+	domain, err := s.domain(ctx, g.Domain)
+	if err != nil {
+		return false, err
 	}
-	_, err = roles.Create(ctx, s.client, roles.CreateOpts{Name: g.Role}).Extract()
-	return s.ended("create role "+g.Role, err)
+	u, err := users.Create(ctx, s.client, users.CreateOpts{
+		Name: g.User, DomainID: domain, Password: g.Password, Description: g.Description,
+	}).Extract()
+	if err == nil {
+		found.user = u
+		return true, nil
+	}
+	if !taken(err) {
+		return false, s.fail(what, err)
+	}
+	if found.user, err = s.user(ctx, g.Domain, g.User); err != nil || found.user == nil {
+		return false, s.lost(what, err)
+	}
+	if found.user.Enabled {
+		found.logsIn, err = s.canLogIn(ctx, found.user, g.Password)
+	}
+	return false, err
 }
 
-func (g Registration) assign(ctx context.Context, s *session) error {
-	p, err := s.project(ctx, g.Domain, g.Project)
-	if err != nil {
-		return err
+func (g Registration) makeRole(ctx context.Context, s *session, found *registry) error {
+	if found.role != nil {
+		return nil
 	}
-	u, err := s.user(ctx, g.Domain, g.User)
-	if err != nil {
-		return err
+	what := "create role " + g.Role
+	r, err := roles.Create(ctx, s.client, roles.CreateOpts{Name: g.Role}).Extract()
+	if err == nil {
+		found.role = r
+		return nil
 	}
-	r, err := s.role(ctx, g.Role)
-	if err != nil {
-		return err
+	if !taken(err) {
+		return s.fail(what, err)
 	}
+	if found.role, err = s.role(ctx, g.Role); err != nil || found.role == nil {
+		return s.lost(what, err)
+	}
+	return nil
+}
+
+func (g Registration) assign(ctx context.Context, s *session, found *registry) error {
 	what := fmt.Sprintf("assign role %s to user %s on project %s", g.Role, g.User, g.Project)
-	if p == nil || u == nil || r == nil {
-		return fmt.Errorf("%s in %s: one of them is gone again", what, s.keystone)
+	if found.project == nil || found.user == nil || found.role == nil {
+		return s.lost(what, nil)
 	}
 	// Assigning twice is no error.
-	err = roles.Assign(ctx, s.client, r.ID, roles.AssignOpts{UserID: u.ID, ProjectID: p.ID}).ExtractErr()
+	err := roles.Assign(ctx, s.client, found.role.ID, roles.AssignOpts{UserID: found.user.ID, ProjectID: found.project.ID}).ExtractErr()
 	return s.ended(what, err)
 }
 
-func (g Registration) makeService(ctx context.Context, s *session) error {
-	v, err := s.service(ctx, g.ServiceType, g.ServiceName)
-	if err != nil {
-		return err
-	}
+func (g Registration) makeService(ctx context.Context, s *session, found *registry) error {
+	v := found.service
 	if v == nil {
-		_, err = services.Create(ctx, s.client, services.CreateOpts{
+		v, err := services.Create(ctx, s.client, services.CreateOpts{
 			Name: g.ServiceName, Type: g.ServiceType, Description: g.Description,
 		}).Extract()
+		if err == nil {
+			found.service = v
+		}
 		return s.ended("create service "+g.ServiceName, err)
 	}
 	if v.Enabled && v.Name == g.ServiceName {
 		return nil
 	}
-	_, err = services.Update(ctx, s.client, v.ID, services.UpdateOpts{Name: &g.ServiceName, Enabled: gophercloud.Enabled}).Extract()
+	_, err := services.Update(ctx, s.client, v.ID, services.UpdateOpts{Name: &g.ServiceName, Enabled: gophercloud.Enabled}).Extract()
 	return s.ended("update service "+g.ServiceName, err)
+}
+
+// lost is the error, unless there is a better one, that something was there
+// and is not any more.
+func (s *session) lost(what string, err error) error {
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%s in %s: what it takes is gone again", what, s.keystone)
 }
 
 // ended is fail for what may have gone well.
@@ -245,24 +314,16 @@ func (w wantedEndpoint) compare(all []endpoints.Endpoint) (action provision.Acti
 	return "", ""
 }
 
-func (g Registration) makeEndpoint(ctx context.Context, s *session, w wantedEndpoint) error {
+func (w wantedEndpoint) make(ctx context.Context, s *session, found *registry) (err error) {
 	what := fmt.Sprintf("set %s endpoint in %s", w.face, w.region)
-	v, err := s.service(ctx, g.ServiceType, g.ServiceName)
-	if err != nil {
-		return err
+	if found.service == nil {
+		return s.lost(what, nil)
 	}
-	if v == nil {
-		return fmt.Errorf("%s in %s: service %s is gone again", what, s.keystone, g.ServiceName)
-	}
-	all, err := s.endpoints(ctx, v.ID)
-	if err != nil {
-		return err
-	}
-	keep, rest := w.pick(all)
+	keep, rest := w.pick(found.endpoints)
 	switch {
 	case keep == nil:
 		_, err = endpoints.Create(ctx, s.client, endpoints.CreateOpts{
-			Availability: w.face, Region: w.region, URL: w.url, ServiceID: v.ID,
+			Availability: w.face, Region: w.region, URL: w.url, ServiceID: found.service.ID,
 		}).Extract()
 	case keep.URL != w.url || !keep.Enabled:
 		_, err = endpoints.Update(ctx, s.client, keep.ID, endpoints.UpdateOpts{URL: w.url, Enabled: gophercloud.Enabled}).Extract()
