@@ -98,16 +98,16 @@ func checkAll[T interface{ check() error }](list []T) error {
 // repeated returns an error that says which name a new namespace has twice.
 func (ns *Namespace) repeated() error {
 	if name, ok := twice(ns, ns.Associations); ok {
-		return ns.duplicate(associationExists, name)
+		return taken(associationExists, name, ns.Name)
 	}
 	if name, ok := twice(ns, ns.Objects); ok {
-		return ns.duplicate(objectExists, name)
+		return taken(objectExists, name, ns.Name)
 	}
 	if name, ok := twice(ns, ns.Tags); ok {
-		return ns.duplicate(tagExists, name)
+		return taken(tagExists, name, ns.Name)
 	}
 	if name, ok := twice(ns, ns.Properties); ok {
-		return ns.duplicate(propertyExists, name)
+		return taken(propertyExists, name, ns.Name)
 	}
 	return nil
 }
@@ -131,6 +131,6 @@ const (
 	propertyRenamed   = "Invalid update. It would result in a duplicate metadata definition property with the same name=%s in namespace=%s."
 )
 
-func (ns *Namespace) duplicate(format, name string) error {
-	return refuse(glance.ErrExists, format, name, ns.Name)
+func taken(format, name, namespace string) error {
+	return refuse(glance.ErrExists, format, name, namespace)
 }

@@ -23,13 +23,12 @@ type edit struct {
 // change carries out an edit. That the caller may is found out before, so that
 // nobody else can hold the namespace's row.
 func (d *Definitions) change(ctx context.Context, e edit, f func(ns *Namespace) error) (*Namespace, error) {
-	ns, err := d.read(ctx, e.namespace, e.missing, e.rule)
-	if err != nil {
+	if _, err := d.read(ctx, e.namespace, e.missing, e.rule); err != nil {
 		return nil, err
 	}
 	changed, err := d.catalog.Update(ctx, e.namespace, f)
 	if _, refused := errors.AsType[*glance.Refusal](err); !refused && errors.Is(err, glance.ErrExists) {
-		return nil, ns.duplicate(e.taken, e.name)
+		return nil, taken(e.taken, e.name, e.namespace)
 	}
 	return changed, d.failed(err, e.namespace)
 }
@@ -60,8 +59,6 @@ func free[T named](ns *Namespace, list []T, name string, e *Entry) bool {
 	return at < 0 || list[at].entry() == e
 }
 
-const noAssociation = "Failed to find resource type %s to delete"
-
 // Associations returns the associations of a namespace.
 func (d *Definitions) Associations(ctx context.Context, namespace string) ([]*Association, error) {
 	ns, err := d.read(ctx, namespace, noNamespace, glance.ListMetadefResourceTypes)
@@ -79,7 +76,7 @@ func (d *Definitions) Associate(ctx context.Context, namespace string, a *Associ
 	e := edit{namespace, noNamespace, glance.AddMetadefResourceTypeAssociation, associationExists, a.Name}
 	ns, err := d.change(ctx, e, func(ns *Namespace) error {
 		if find(ns, ns.Associations, a.Name) >= 0 {
-			return ns.duplicate(associationExists, a.Name)
+			return taken(associationExists, a.Name, namespace)
 		}
 		if err := a.check(); err != nil {
 			return refuse(glance.ErrInvalid, "Couldn't create metadata resource type association: %v", err)
@@ -97,9 +94,11 @@ func (d *Definitions) Associate(ctx context.Context, namespace string, a *Associ
 func (d *Definitions) Dissociate(ctx context.Context, namespace, resourceType string) error {
 	e := edit{namespace: namespace, missing: noNamespace, rule: glance.RemoveMetadefResourceTypeAssociation}
 	_, err := d.change(ctx, e, func(ns *Namespace) error {
-		if err := drop(ns, &ns.Associations, resourceType, noAssociation); err != nil {
-			return err
+		at := ns.association(resourceType)
+		if at < 0 {
+			return refuse(glance.ErrNotFound, "Failed to find resource type %s to delete", resourceType)
 		}
+		ns.Associations = slices.Concat(ns.Associations[:at], ns.Associations[at+1:])
 		return ns.keeps("resource-type-association", resourceType)
 	})
 	return err
@@ -155,7 +154,7 @@ func (d *Definitions) AddProperty(ctx context.Context, namespace string, p *Prop
 	e := edit{namespace, noNamespace, glance.AddMetadefProperty, propertyExists, p.Name}
 	ns, err := d.change(ctx, e, func(ns *Namespace) error {
 		if find(ns, ns.Properties, p.Name) >= 0 {
-			return ns.duplicate(propertyExists, p.Name)
+			return taken(propertyExists, p.Name, namespace)
 		}
 		if err := p.check(); err != nil {
 			return refuse(glance.ErrInvalid, "Couldn't create metadata property: %v", err)
@@ -178,7 +177,7 @@ func (d *Definitions) SetProperty(ctx context.Context, namespace, name string, p
 			return err
 		}
 		if !free(ns, ns.Properties, p.Name, &kept.Entry) {
-			return ns.duplicate(propertyRenamed, name)
+			return taken(propertyRenamed, name, namespace)
 		}
 		if err := p.check(); err != nil {
 			return refuse(glance.ErrInvalid, "Couldn't update metadata property: %v", err)
@@ -246,7 +245,7 @@ func (d *Definitions) AddObject(ctx context.Context, namespace string, o *Object
 	e := edit{namespace, noSuchMetadata, glance.AddMetadefObject, objectExists, o.Name}
 	ns, err := d.change(ctx, e, func(ns *Namespace) error {
 		if find(ns, ns.Objects, o.Name) >= 0 {
-			return ns.duplicate(objectExists, o.Name)
+			return taken(objectExists, o.Name, namespace)
 		}
 		if err := o.check(); err != nil {
 			return refuse(glance.ErrInvalid, "Couldn't create metadata object: %v", err)
@@ -271,7 +270,7 @@ func (d *Definitions) SetObject(ctx context.Context, namespace, name string, o *
 			return err
 		}
 		if !free(ns, ns.Objects, o.Name, &kept.Entry) {
-			return ns.duplicate(objectRenamed, name)
+			return taken(objectRenamed, name, namespace)
 		}
 		if err := o.check(); err != nil {
 			return refuse(glance.ErrInvalid, "Couldn't update metadata object: %v", err)
@@ -371,16 +370,17 @@ func (d *Definitions) Tag(ctx context.Context, namespace, name string) (*Tag, er
 // AddTag adds a tag.
 func (d *Definitions) AddTag(ctx context.Context, namespace, name string) (*Tag, error) {
 	e := edit{namespace, noNamespace, glance.AddMetadefTag, tagExists, name}
-	ns, err := d.change(ctx, e, func(ns *Namespace) error { return ns.addTag(name) })
+	ns, err := d.change(ctx, e, func(ns *Namespace) error { return ns.addTag(name, namespace) })
 	if err != nil {
 		return nil, err
 	}
 	return ns.Tags[find(ns, ns.Tags, name)], nil
 }
 
-func (ns *Namespace) addTag(name string) error {
+// addTag adds a tag; namespace is the name that ns was asked for by.
+func (ns *Namespace) addTag(name, namespace string) error {
 	if find(ns, ns.Tags, name) >= 0 {
-		return ns.duplicate(tagExists, name)
+		return taken(tagExists, name, namespace)
 	}
 	t := &Tag{Entry{Name: name}}
 	if err := t.check(); err != nil {
@@ -399,7 +399,7 @@ func (d *Definitions) AddTags(ctx context.Context, namespace string, names []str
 			ns.Tags = nil
 		}
 		for _, name := range names {
-			if err := ns.addTag(name); err != nil {
+			if err := ns.addTag(name, namespace); err != nil {
 				return err
 			}
 		}
@@ -417,7 +417,7 @@ func (d *Definitions) SetTag(ctx context.Context, namespace, name, to string) (*
 			return err
 		}
 		if !free(ns, ns.Tags, to, &kept.Entry) {
-			return ns.duplicate(tagExists, to)
+			return taken(tagExists, to, namespace)
 		}
 		kept.Name = to
 		if err := kept.check(); err != nil {

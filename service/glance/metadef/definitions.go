@@ -138,10 +138,16 @@ func (d *Definitions) Show(ctx context.Context, name string) (*Namespace, error)
 	return ns, nil
 }
 
+// association returns where the association with a type of resource is, whose
+// case always counts; -1 if there is none.
+func (ns *Namespace) association(resourceType string) int {
+	return slices.IndexFunc(ns.Associations, func(a *Association) bool { return a.Name == resourceType })
+}
+
 // For returns ns as it is for a type of resource: its properties, and those of
 // its objects, with the prefix of the association.
 func (ns *Namespace) For(resourceType string) *Namespace {
-	at := find(ns, ns.Associations, resourceType)
+	at := ns.association(resourceType)
 	if at < 0 || ns.Associations[at].Prefix == nil {
 		return ns
 	}
@@ -202,7 +208,7 @@ func (d *Definitions) Create(ctx context.Context, ns *Namespace) error {
 	}
 	err := d.catalog.Create(ctx, ns)
 	if errors.Is(err, glance.ErrExists) {
-		return d.taken(ctx, ns)
+		return d.refused(ctx, ns)
 	}
 	if err != nil {
 		return fmt.Errorf("create namespace %s: %w", ns.Name, err)
@@ -210,8 +216,8 @@ func (d *Definitions) Create(ctx context.Context, ns *Namespace) error {
 	return nil
 }
 
-// taken says which name of a new namespace the catalog did not take.
-func (d *Definitions) taken(ctx context.Context, ns *Namespace) error {
+// refused says which name of a new namespace the catalog did not take.
+func (d *Definitions) refused(ctx context.Context, ns *Namespace) error {
 	if _, err := d.catalog.Namespace(ctx, ns.Name); err == nil {
 		return refuse(glance.ErrExists, "The metadata definition namespace=%s already exists.", ns.Name)
 	}
