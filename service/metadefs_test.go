@@ -190,3 +190,49 @@ func TestMetadefsServed(t *testing.T) {
 	d.want(204, "", "DELETE", "/v2/metadefs/namespaces/mine", "")
 	d.want(200, `{"name": "OS::Glance::Image", "created_at"`, "GET", "/v2/metadefs/resource_types", "")
 }
+
+// Who comes with a token of Keystone's sees what the rules let it see.
+func TestMetadefsByToken(t *testing.T) {
+	s := newSite(t)
+	keystone := fakeKeystone(t, false)
+	d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", tokenOptions(keystone.URL))}})
+	const namespaces = "/v2/metadefs/namespaces"
+	d.want(201, `"owner": "p-alice"`, "POST", namespaces, `{"namespace": "hers", "owner": "p-alice", "tags": [{"name": "t"}]}`, "X-Auth-Token", "admin")
+	d.want(201, `"owner": "p-admin"`, "POST", namespaces, `{"namespace": "open", "visibility": "public", "objects": [{"name": "o"}]}`, "X-Auth-Token", "admin")
+	for _, test := range []struct {
+		token      string
+		hers, open int // what reading is answered with
+		listed     string
+	}{
+		{"admin", 200, 200, "hers open"},
+		{"alice", 200, 200, "hers open"},
+		{"rita", 200, 200, "hers open"},
+		{"bob", 404, 200, "open"},
+		{"old", 404, 404, ""}, // no role that the rules know
+	} {
+		for path, want := range map[string]int{
+			"/hers": test.hers, "/hers/tags": test.hers, "/hers/tags/t": test.hers, "/hers/properties": test.hers, "/hers/resource_types": test.hers,
+			"/open": test.open, "/open/objects": test.open, "/open/objects/o": test.open,
+		} {
+			d.want(want, "", "GET", namespaces+path, "", "X-Auth-Token", test.token)
+		}
+		if test.listed == "" {
+			d.want(403, "get_metadef_namespaces", "GET", namespaces, "", "X-Auth-Token", test.token)
+			continue
+		}
+		list := d.want(200, "", "GET", namespaces+"?sort_key=namespace&sort_dir=asc", "", "X-Auth-Token", test.token).body
+		var found []string
+		for _, name := range []string{"hers", "open"} {
+			if strings.Contains(list, `"namespace": "`+name+`"`) {
+				found = append(found, name)
+			}
+		}
+		if got := strings.Join(found, " "); got != test.listed {
+			t.Errorf("%s is shown %q; want %q", test.token, got, test.listed)
+		}
+	}
+	d.want(403, "add_metadef_tag ", "POST", namespaces+"/hers/tags/new", "", "X-Auth-Token", "alice")
+	d.want(404, "", "POST", namespaces+"/hers/tags/new", "", "X-Auth-Token", "bob")
+	d.want(403, "delete_metadef_namespace ", "DELETE", namespaces+"/open", "", "X-Auth-Token", "bob")
+	d.want(204, "", "DELETE", namespaces+"/open", "", "X-Auth-Token", "admin")
+}
