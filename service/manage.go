@@ -87,6 +87,13 @@ func Manage(ctx context.Context, o Options, args []string) (code int, err error)
 	if !ok {
 		return ManageUsage, fmt.Errorf("no such command: %q\n%s", name, strings.TrimSuffix(manageUsage, "\n"))
 	}
+	out := o.Stdout
+	if out == nil {
+		out = os.Stdout
+	}
+	if slices.ContainsFunc(rest, func(s string) bool { return s == "-h" || s == "--help" }) {
+		return say(out, ManageDone, strings.TrimSuffix(manageUsage, "\n"))
+	}
 	p, err := begin(config.Manage, o)
 	if err != nil {
 		return ManageFailed, err
@@ -97,10 +104,6 @@ func Manage(ctx context.Context, o Options, args []string) (code int, err error)
 		return ManageFailed, err
 	}
 	defer catalog.Close()
-	out := o.Stdout
-	if out == nil {
-		out = os.Stdout
-	}
 	return run(ctx, command{p, catalog, rest, old, out})
 }
 

@@ -177,6 +177,15 @@ func TestMetadefsMistakes(t *testing.T) {
 	}
 }
 
+func TestManageHelp(t *testing.T) {
+	s := newSite(t)
+	for _, args := range [][]string{{"db", "load_metadefs", "--help"}, {"db_export_metadefs", "-h"}} {
+		if out, _ := s.manage(0, args...); !strings.HasPrefix(out, "usage: glance-manage ") {
+			t.Errorf("glance-manage %q says %q; want the usage", args, out)
+		}
+	}
+}
+
 // The api serves what was loaded, by the rules that hold for it.
 func TestMetadefsServed(t *testing.T) {
 	s := newSite(t)

@@ -254,9 +254,10 @@ func (d *Definitions) Update(ctx context.Context, name string, to *Namespace) (*
 		return nil, err
 	}
 	changed, err := d.catalog.Update(ctx, name, func(ns *Namespace) error {
-		to.complete(glance.CallerFrom(ctx), ns.Owner)
-		ns.Name, ns.DisplayName, ns.Description = to.Name, to.DisplayName, to.Description
-		ns.Visibility, ns.Protected, ns.Owner = to.Visibility, to.Protected, to.Owner
+		next := *to
+		next.complete(glance.CallerFrom(ctx), ns.Owner)
+		ns.Name, ns.DisplayName, ns.Description = next.Name, next.DisplayName, next.Description
+		ns.Visibility, ns.Protected, ns.Owner = next.Visibility, next.Protected, next.Owner
 		if err := ns.checkSelf(); err != nil {
 			return refuse(glance.ErrInvalid, "Couldn't update metadata namespace: %v", err)
 		}
