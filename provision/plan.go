@@ -127,12 +127,19 @@ func Observe(ctx context.Context, stages []Stage, connect Connect, o Options) (*
 	}()
 	tell := teller{to: o.Events}
 	names := slices.Sorted(maps.Keys(p.nodes))
-	each(o.parallel(), names, func(name string) { p.nodes[name].look(ctx, connect, &o) })
-	p.chooseOnce(ctx)
-	each(o.parallel(), names, func(name string) {
+	observe := func(name string) {
 		p.observeNode(ctx, p.nodes[name])
 		tell.tell(Event{Kind: ObserveDone, Host: name, Err: p.nodes[name].err})
+	}
+	shared := p.shared()
+	each(o.parallel(), names, func(name string) {
+		p.nodes[name].look(ctx, connect, &o)
+		if !shared[name] {
+			observe(name)
+		}
 	})
+	p.chooseOnce(ctx)
+	each(o.parallel(), slices.DeleteFunc(names, func(name string) bool { return !shared[name] }), observe)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("observe: %w", err)
 	}
@@ -191,6 +198,18 @@ func (n *node) look(ctx context.Context, connect Connect, o *Options) {
 	}
 	n.m = &machine{Host: h, root: o.root(n.name), state: o.state(n.name), changing: func(id string) bool { return n.changing[id] }}
 	n.facts, n.err = n.m.Look(ctx, n.queries)
+}
+
+// shared are the nodes that may get the work of a Once stage. What is to be
+// done there is known only when it is known which of them can be reached.
+func (p *Plan) shared() map[string]bool {
+	names := make(map[string]bool)
+	for i := range p.Stages {
+		for _, t := range p.Stages[i].candidates {
+			names[t.Host] = true
+		}
+	}
+	return names
 }
 
 // chooseOnce decides which target of each Once stage is worked on: the first

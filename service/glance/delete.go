@@ -55,6 +55,9 @@ func (s *Images) clear(ctx context.Context, im *Image) *Image {
 			s.o.Log.WarnContext(ctx, "cached copy of a deleted image stays behind", "image", im.ID, "error", err)
 		}
 	}
+	if s.imports.Staging != nil && len(im.Locations) == 0 {
+		s.unstage(ctx, im.ID)
+	}
 	if im.Status != PendingDelete || s.o.DelayedDelete {
 		return im
 	}

@@ -114,7 +114,9 @@ type Catalog interface {
 	// after.UpdatedAt. After status Deleted the row and all that belongs to
 	// it count as deleted. PendingDelete hides an image the same way, for Get
 	// and List alike, but the image keeps its locations, and an Update may
-	// still take it to Deleted or back to Active.
+	// still take it to Deleted or back to Active. The property ImportLock is
+	// changed only if it is as in before, else ErrConflict and nothing is
+	// written.
 	Update(ctx context.Context, before, after *Image) error
 
 	// Members returns the members of an image in the order they were added.

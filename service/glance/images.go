@@ -24,6 +24,7 @@ type Images struct {
 	o       Options
 	newHash func() hash.Hash
 	blocks  sync.Pool // of *block, for uploads
+	imports *imports
 }
 
 // Options are the optional settings of New. The zero value is ready to use.
@@ -53,6 +54,8 @@ type Options struct {
 	// Properties protects custom properties; nil means that who may change an
 	// image may change all of them.
 	Properties PropertyPolicy
+
+	Import ImportOptions // how data comes from elsewhere; the zero value: not at all
 
 	// Log is told of clean-up that went wrong after the caller had its answer,
 	// and of data that is tolerated; nil means nobody is.
@@ -116,7 +119,11 @@ func New(catalog Catalog, stores []Store, o Options) (*Images, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Images{catalog: catalog, stores: stores, o: o, newHash: newHash}, nil
+	imports, err := newImports(o.Import)
+	if err != nil {
+		return nil, err
+	}
+	return &Images{catalog: catalog, stores: stores, o: o, newHash: newHash, imports: imports}, nil
 }
 
 func defaultFirst(stores []Store, scheme string) ([]Store, error) {

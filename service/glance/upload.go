@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -43,7 +44,7 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 		return err
 	}
 	s.notify(ctx, Event{Type: "image.prepare", Image: saving})
-	active, err := s.store(ctx, saving, r)
+	active, err := s.store(ctx, saving, r, nil)
 	if err != nil {
 		s.release(context.WithoutCancel(ctx), saving, err)
 		return err
@@ -61,7 +62,7 @@ func (s *Images) claim(ctx context.Context, before, saving *Image) error {
 		if err != nil {
 			return err
 		}
-		return refuse(ErrConflict, "Image status transition from %s to %s is not allowed", now.Status, Saving)
+		return refuse(ErrConflict, "Image status transition from %s to %s is not allowed", now.Status, saving.Status)
 	}
 	if errors.Is(err, ErrNotFound) {
 		return noImage(before.ID)
@@ -72,9 +73,10 @@ func (s *Images) claim(ctx context.Context, before, saving *Image) error {
 	return nil
 }
 
-// store writes the data of an image that is saving and makes it active. After
-// an error the store has no data of it.
-func (s *Images) store(ctx context.Context, saving *Image, r io.Reader) (*Image, error) {
+// store writes the data of an image that is saving or importing and makes it
+// active, with what finish changes in it besides, if that is not nil. After an
+// error the store has no data of it.
+func (s *Images) store(ctx context.Context, saving *Image, r io.Reader, finish func(active *Image)) (*Image, error) {
 	in := &source{ctx: ctx, r: r, left: s.o.MaxSize, inspection: s.inspect(saving)}
 	d := newDigester(in, s.newHash(), &s.blocks)
 	url, n, err := s.stores[0].Put(ctx, saving.ID, d)
@@ -93,11 +95,17 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader) (*Image,
 	if err == nil {
 		err = s.judge(ctx, active, in.verdict())
 	}
+	if finish != nil {
+		finish(active)
+	}
 	if err == nil {
 		err = s.catalog.Update(ctx, saving, active)
 	}
 	if err == nil {
 		return active, nil
+	}
+	if s.taken(ctx, saving, url, err) {
+		return nil, refuse(ErrConflict, "Image %s was taken over by another import.", saving.ID)
 	}
 	if derr := s.stores[0].Delete(ctx, url); derr != nil && !errors.Is(derr, ErrNotFound) {
 		s.o.Log.ErrorContext(ctx, "data of a failed upload stays behind", "image", saving.ID, "error", derr)
@@ -109,6 +117,20 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader) (*Image,
 		return nil, err
 	}
 	return nil, fmt.Errorf("upload %s: %w", saving.ID, err)
+}
+
+// taken says that the object at url belongs to somebody else by now, who took
+// the image away from an import that was thought to be dead.
+func (s *Images) taken(ctx context.Context, importing *Image, url string, err error) bool {
+	if importing.Status != Importing || !errors.Is(err, ErrConflict) {
+		return false
+	}
+	now, err := s.catalog.Get(ctx, importing.ID, false)
+	if errors.Is(err, ErrNotFound) {
+		return false
+	}
+	return err != nil || now.Status == Importing && now.Properties[ImportLock] != importing.Properties[ImportLock] ||
+		slices.ContainsFunc(now.Locations, func(l Location) bool { return l.URL == url })
 }
 
 // release makes the image queued again after a failed upload.
@@ -183,7 +205,10 @@ func (s *source) failure() error {
 // explain says why an upload ended: by what was read, or else by the store.
 func (s *source) explain(id ID, err error) error {
 	failure := s.failure()
+	refusal, refused := errors.AsType[*Refusal](failure)
 	switch {
+	case refused:
+		return refusal
 	case failure == errTooLarge:
 		return tooLarge()
 	case failure != nil && failure != io.EOF, s.ctx.Err() != nil:

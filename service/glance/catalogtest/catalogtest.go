@@ -37,6 +37,8 @@ func Run(t *testing.T, open func(t *testing.T) glance.Catalog) {
 		{"stale updates both survive", staleUpdates},
 		{"concurrent updates all survive", concurrentUpdates},
 		{"one of many status changes wins", oneWins},
+		{"one of many imports gets the lock", oneLocks},
+		{"the import lock is changed by who knows it", lockChanges},
 
 		{"delete", remove},
 		{"pending delete", pendingDelete},

@@ -86,6 +86,11 @@ func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error
 	if moves && im.Status != before.Status {
 		return fmt.Errorf("image %s is %s, not %s: %w", im.ID, im.Status, before.Status, glance.ErrConflict)
 	}
+	was, locked := before.Properties[glance.ImportLock]
+	is, stays := after.Properties[glance.ImportLock]
+	if holds, held := im.Properties[glance.ImportLock]; (locked != stays || was != is) && (locked != held || was != holds) {
+		return fmt.Errorf("image %s: %s has changed: %w", im.ID, glance.ImportLock, glance.ErrConflict)
+	}
 	after.UpdatedAt = c.now()
 	merge(im, before.Clone(), after.Clone())
 	switch {

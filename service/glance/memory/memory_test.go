@@ -9,6 +9,7 @@ import (
 	"glancectl/service/glance/metadef"
 	"glancectl/service/glance/metadeftest"
 	"glancectl/service/glance/storetest"
+	"glancectl/service/glance/tasktest"
 )
 
 func TestCatalog(t *testing.T) {
@@ -21,4 +22,12 @@ func TestStore(t *testing.T) {
 
 func TestMetadefs(t *testing.T) {
 	metadeftest.Run(t, func(*testing.T) metadef.Catalog { return new(memory.Metadefs) })
+}
+
+func TestTasks(t *testing.T) {
+	tasktest.Run(t, func(*testing.T) glance.TaskCatalog { return new(memory.Tasks) })
+}
+
+func TestStaging(t *testing.T) {
+	storetest.RunStaging(t, func(*testing.T) glance.Staging { return new(memory.Store) })
 }

@@ -114,7 +114,7 @@ func (s *Store) Put(ctx context.Context, id glance.ID, r io.Reader) (string, int
 	if err != nil {
 		return "", 0, fmt.Errorf("store image %s: %w", id, kind(err))
 	}
-	return (&url.URL{Scheme: "file", Path: s.file(name)}).String(), n, nil
+	return s.URL(id), n, nil
 }
 
 func (s *Store) put(ctx context.Context, name string, r io.Reader) (n int64, err error) {

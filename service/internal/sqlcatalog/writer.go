@@ -28,6 +28,12 @@ func (w writer) setProperties(ctx context.Context, before, after map[string]stri
 		if _, keep := after[name]; keep {
 			continue
 		}
+		if name == glance.ImportLock {
+			if err := w.unlock(ctx, before[name]); err != nil {
+				return err
+			}
+			continue
+		}
 		_, err := w.tx.ExecContext(ctx, `UPDATE image_properties SET deleted = ?, deleted_at = ?, updated_at = ?
 			WHERE image_id = ? AND name = ? AND `+w.dialect.same("name")+` AND deleted = ?`,
 			true, w.dialect.time(w.now), w.dialect.time(w.now), w.id, name, name, false)
@@ -39,6 +45,11 @@ func (w writer) setProperties(ctx context.Context, before, after map[string]stri
 		value, had := before[name]
 		if had && value == after[name] {
 			continue
+		}
+		if name == glance.ImportLock && had {
+			if err := w.unlock(ctx, value); err != nil {
+				return err
+			}
 		}
 		if err := w.setProperty(ctx, name, after[name]); err != nil {
 			return err
@@ -55,6 +66,9 @@ func (w writer) setProperty(ctx context.Context, name, value string) error {
 	if !duplicate(err) {
 		return err
 	}
+	if name == glance.ImportLock {
+		return w.lock(ctx, value)
+	}
 	// The row may be a live one of this very name, or a removed one of any
 	// name that the database takes for the same.
 	n, err := affected(w.tx.ExecContext(ctx, `UPDATE image_properties SET name = ?, value = ?, updated_at = ?, deleted = ?, deleted_at = NULL
@@ -62,6 +76,29 @@ func (w writer) setProperty(ctx context.Context, name, value string) error {
 		name, value, w.dialect.time(w.now), false, w.id, name, true, name))
 	if err == nil && n == 0 {
 		err = fmt.Errorf("%w: property %q: the image has one that differs only in case or accents", glance.ErrInvalid, name)
+	}
+	return err
+}
+
+// lock sets the import lock where an earlier one has left its row; ErrConflict
+// if somebody holds it.
+func (w writer) lock(ctx context.Context, value string) error {
+	n, err := affected(w.tx.ExecContext(ctx, `UPDATE image_properties SET value = ?, updated_at = ?, deleted = ?, deleted_at = NULL
+		WHERE image_id = ? AND name = ? AND deleted = ?`, value, w.dialect.time(w.now), false, w.id, glance.ImportLock, true))
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: %s is set", glance.ErrConflict, glance.ImportLock)
+	}
+	return err
+}
+
+// unlock takes the import lock away, if it has the value given; else
+// ErrConflict.
+func (w writer) unlock(ctx context.Context, value string) error {
+	n, err := affected(w.tx.ExecContext(ctx, `UPDATE image_properties SET deleted = ?, deleted_at = ?, updated_at = ?
+		WHERE image_id = ? AND name = ? AND value = ? AND deleted = ?`,
+		true, w.dialect.time(w.now), w.dialect.time(w.now), w.id, glance.ImportLock, value, false))
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: %s is not %s", glance.ErrConflict, glance.ImportLock, value)
 	}
 	return err
 }

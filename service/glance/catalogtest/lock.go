@@ -1,0 +1,95 @@
+package catalogtest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"glancectl/service/glance"
+)
+
+// locked returns a copy of im that holds the import lock, if task is not
+// empty, and none otherwise.
+func locked(im *glance.Image, task string) *glance.Image {
+	im = clone(im)
+	delete(im.Properties, glance.ImportLock)
+	if task != "" {
+		im.Properties[glance.ImportLock] = task
+	}
+	return im
+}
+
+// oneLocks has many imports at once, first of an image that was never locked
+// and then of one that was.
+func oneLocks(t *testing.T, c glance.Catalog) {
+	create(t, c, full(1))
+	for round := range 2 {
+		before := get(t, c, id(1))
+		const n = 8
+		errs := make([]error, n)
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() { errs[i] = c.Update(t.Context(), before, locked(before, fmt.Sprint("task", i))) })
+		}
+		wg.Wait()
+		winner := ""
+		for i, err := range errs {
+			switch {
+			case err == nil && winner != "":
+				t.Errorf("round %d: %s got the lock, and so did task%d", round, winner, i)
+			case err == nil:
+				winner = fmt.Sprint("task", i)
+			case !errors.Is(err, glance.ErrConflict):
+				t.Errorf("round %d: Update: %v; want %v", round, err, glance.ErrConflict)
+			}
+		}
+		after := get(t, c, id(1))
+		if got := after.Properties[glance.ImportLock]; got != winner || winner == "" {
+			t.Errorf("round %d: the lock is %q; want %q", round, got, winner)
+		}
+		if err := c.Update(t.Context(), after, locked(after, "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func lockChanges(t *testing.T, c glance.Catalog) {
+	create(t, c, full(1))
+	free := get(t, c, id(1))
+	change(t, c, id(1), func(im *glance.Image) { im.Properties[glance.ImportLock] = "a" })
+	a := get(t, c, id(1))
+	ctx := t.Context()
+	for what, err := range map[string]error{
+		"to take it, as if it were free": c.Update(ctx, free, locked(free, "b")),
+		"to take it from another":        c.Update(ctx, locked(free, "x"), locked(free, "b")),
+		"to free what another holds":     c.Update(ctx, locked(free, "x"), free),
+	} {
+		is(t, what, err, glance.ErrConflict)
+	}
+	refused := locked(free, "b")
+	refused.Name = p("written")
+	is(t, "to take it and change the name", c.Update(ctx, free, refused), glance.ErrConflict)
+	same(t, "image after refused updates", get(t, c, id(1)), a)
+
+	// Who does not touch the lock does not have to know of it.
+	renamed := clone(free)
+	renamed.Name = p("renamed")
+	if err := c.Update(ctx, free, renamed); err != nil {
+		t.Errorf("Update of the name: %v", err)
+	}
+	if err := c.Update(ctx, a, locked(a, "b")); err != nil {
+		t.Errorf("to take it from who is known to hold it: %v", err)
+	}
+	b := get(t, c, id(1))
+	if b.Properties[glance.ImportLock] != "b" || *b.Name != "renamed" {
+		t.Errorf("image is %+v; want it locked by b, and renamed", b)
+	}
+	is(t, "to free what another took", c.Update(ctx, a, locked(a, "")), glance.ErrConflict)
+	if err := c.Update(ctx, b, locked(b, "")); err != nil {
+		t.Errorf("to free it: %v", err)
+	}
+	if got, ok := get(t, c, id(1)).Properties[glance.ImportLock]; ok {
+		t.Errorf("the lock that was freed is %q", got)
+	}
+}

@@ -1,0 +1,302 @@
+package glance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// An ImportRequest says how the data of an image is to come.
+type ImportRequest struct {
+	Method string
+	URI    string          // of WebDownload
+	Body   json.RawMessage // the request as it was made, for the task's input
+}
+
+// Import begins to bring data into an image. It returns when that is under
+// way; the image is importing, with a task that says how it goes, and in the
+// end active, or queued again with neither data nor staged data.
+//
+// ErrInvalid if the method is not offered or the URI may not be fetched;
+// ErrNotFound; ErrForbidden; ErrConflict if the image is not in the right
+// status for the method, has no formats, or is busy with another import;
+// ErrUnavailable when the service is about to end.
+func (s *Images) Import(ctx context.Context, id ID, r ImportRequest) error {
+	if !slices.Contains(s.imports.Methods, r.Method) {
+		return refuse(ErrInvalid, "Unknown import method name '%s'.", r.Method)
+	}
+	before, err := s.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := s.allowImport(ctx, before, r); err != nil {
+		return err
+	}
+	if before, err = s.freed(ctx, before, r); err != nil {
+		return err
+	}
+	if !s.imports.enter() {
+		return refuse(ErrUnavailable, "The service is about to end.")
+	}
+	task, importing, err := s.claimImport(ctx, before, r)
+	if err != nil {
+		s.imports.running.Done()
+		return err
+	}
+	go func() {
+		defer s.imports.running.Done()
+		s.run(WithCaller(s.imports.ctx, CallerFrom(ctx)), task, importing, r)
+	}()
+	return nil
+}
+
+// allowImport reports why data may not be brought into im that way.
+func (s *Images) allowImport(ctx context.Context, im *Image, r ImportRequest) error {
+	live, err := s.busy(ctx, im)
+	if err != nil {
+		return err
+	}
+	if err := importable(im, r.Method, live); err != nil {
+		return err
+	}
+	if err := s.allow(CallerFrom(ctx), ModifyImage, Target{Image: im}); err != nil {
+		return err
+	}
+	if live {
+		return activeTask()
+	}
+	if r.Method != WebDownload {
+		return nil
+	}
+	if err := s.imports.Fetcher.Check(ctx, r.URI); err != nil {
+		s.o.Log.InfoContext(ctx, "a URI may not be fetched", "image", im.ID, "cause", err)
+		return refuse(ErrInvalid, "URI for %s does not pass filtering: %s", WebDownload, r.URI)
+	}
+	return nil
+}
+
+func activeTask() error { return refuse(ErrConflict, "Image has active task") }
+
+// importable reports what keeps an image from an import by its status and its
+// formats. An import whose process died leaves the image importing: then it is
+// as if it were queued.
+func importable(im *Image, method string, live bool) error {
+	status := im.Status
+	if status == Importing {
+		if live {
+			return activeTask()
+		}
+		status = Queued
+	}
+	switch {
+	case status == Active:
+		return refuse(ErrConflict, "Image with status active cannot be target for import")
+	case method == WebDownload && status != Queued:
+		return refuse(ErrConflict, "Image needs to be in 'queued' state to use '%s' method", method)
+	case method == GlanceDirect && (status != Uploading || im.Size == nil):
+		return refuse(ErrConflict, "Image needs to be staged before '%s' method can be used", method)
+	case im.ContainerFormat == nil || *im.ContainerFormat == "":
+		return refuse(ErrConflict, "'container_format' needs to be set before import")
+	case im.DiskFormat == nil || *im.DiskFormat == "":
+		return refuse(ErrConflict, "'disk_format' needs to be set before import")
+	}
+	return nil
+}
+
+// A task that says nothing for so long is dead.
+const (
+	deadAfter        = time.Hour
+	deadPendingAfter = 2 * time.Hour
+)
+
+// busy says whether a task that is alive holds the import lock of im.
+func (s *Images) busy(ctx context.Context, im *Image) (bool, error) {
+	id, held := im.Properties[ImportLock]
+	if !held {
+		return false, nil
+	}
+	t, err := s.imports.Tasks.Task(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("import %s: %w", im.ID, err)
+	}
+	limit := deadAfter
+	if t.Status == TaskPending {
+		limit = deadPendingAfter
+	}
+	return !t.Status.ended() && s.now().Sub(t.UpdatedAt) < limit, nil
+}
+
+// freed returns im as it is when a dead import no longer holds it.
+func (s *Images) freed(ctx context.Context, im *Image, r ImportRequest) (*Image, error) {
+	if _, held := im.Properties[ImportLock]; !held && im.Status != Importing {
+		return im, nil
+	}
+	if err := s.abandon(ctx, im); err != nil {
+		return nil, err
+	}
+	now, err := s.find(ctx, im.ID)
+	if err != nil {
+		return nil, err
+	}
+	live, err := s.busy(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	return now, importable(now, r.Method, live)
+}
+
+// claimImport makes a task and takes the image for it, against all others.
+func (s *Images) claimImport(ctx context.Context, before *Image, r ImportRequest) (*run, *Image, error) {
+	input, err := json.Marshal(struct {
+		Image   ID              `json:"image_id"`
+		Request json.RawMessage `json:"import_req"`
+		Backend []*string       `json:"backend"` // one store, which has no name
+	}{before.ID, r.Body, []*string{nil}})
+	if err != nil {
+		return nil, nil, fmt.Errorf("import %s: %w", before.ID, err)
+	}
+	task, err := s.newTask(ctx, Task{Type: ImageImport, ImageID: before.ID, Input: input})
+	if err != nil {
+		return nil, nil, err
+	}
+	importing, err := s.take(ctx, before, task.task.ID)
+	if err != nil {
+		task.end(ctx, TaskFailure, func(t *Task) { t.Message = "The image was not free." })
+		return nil, nil, err
+	}
+	return task, importing, nil
+}
+
+// take makes the image importing, for one task only.
+func (s *Images) take(ctx context.Context, before *Image, taskID string) (*Image, error) {
+	importing := before.Clone()
+	if err := importing.moveTo(Importing); err != nil {
+		return nil, err
+	}
+	if importing.Properties == nil {
+		importing.Properties = make(map[string]string)
+	}
+	importing.Properties[ImportLock] = taskID
+	err := s.catalog.Update(ctx, before, importing)
+	switch {
+	case errors.Is(err, ErrConflict):
+		return nil, refuse(ErrConflict, "New operation on image '%s' is not permitted as prior operation is still in progress", before.ID)
+	case errors.Is(err, ErrNotFound):
+		return nil, noImage(before.ID)
+	case err != nil:
+		return nil, fmt.Errorf("import %s: %w", before.ID, err)
+	}
+	return importing, nil
+}
+
+// run is an import from the moment on when it has the image to its end.
+func (s *Images) run(ctx context.Context, r *run, importing *Image, req ImportRequest) {
+	active, err := s.bring(ctx, r, importing, req)
+	end := context.WithoutCancel(ctx)
+	s.unstage(end, importing.ID)
+	if err != nil {
+		s.giveBack(end, importing)
+		s.failed(ctx, r, importing, err)
+		return
+	}
+	s.succeeded(end, r, active)
+}
+
+// succeeded ends the task of an import that made the image active.
+func (s *Images) succeeded(ctx context.Context, r *run, active *Image) {
+	r.end(ctx, TaskSuccess, func(t *Task) {
+		t.ImageID, t.Message = active.ID, r.progress()
+		t.Result = json.RawMessage(`{"image_id": "` + string(active.ID) + `"}`) // an ID needs no quoting
+	})
+	s.notify(ctx, Event{Type: "image.upload", Image: active})
+	s.notify(ctx, Event{Type: "image.activate", Image: active})
+}
+
+// failed ends the task of an import that failed, of an image or before there
+// was one. What its owner may know of the reason stands in it, all of it in
+// the log.
+func (s *Images) failed(ctx context.Context, r *run, im *Image, err error) {
+	message := "Task failed due to Internal Error"
+	refusal, refused := errors.AsType[*Refusal](err)
+	switch {
+	case ctx.Err() != nil:
+		message = "The import was broken off because the service ended."
+	case refused:
+		message = refusal.Message
+	default:
+		s.o.Log.ErrorContext(ctx, "import failed", "task", r.task.ID, "error", err)
+	}
+	r.end(ctx, TaskFailure, func(t *Task) { t.Message = message })
+	if im != nil {
+		s.notify(context.WithoutCancel(ctx), Event{Type: "image.upload", Image: im, Err: err})
+	}
+}
+
+// bring brings data into an image that is importing, and returns the image
+// when it is active. It waits until not too many others do the same.
+func (s *Images) bring(ctx context.Context, r *run, importing *Image, req ImportRequest) (*Image, error) {
+	defer r.alive(ctx)()
+	select {
+	case s.imports.slots <- struct{}{}:
+		defer func() { <-s.imports.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := r.change(ctx, func(t *Task) { t.Status = TaskProcessing }); err != nil {
+		return nil, fmt.Errorf("import %s: %w", importing.ID, err)
+	}
+	s.notify(ctx, Event{Type: "image.prepare", Image: importing})
+	if req.URI != "" {
+		if err := s.fetch(ctx, importing.ID, req.URI); err != nil {
+			return nil, err
+		}
+	}
+	data, err := s.imports.Staging.Open(ctx, s.imports.Staging.URL(importing.ID), 0, -1)
+	if errors.Is(err, ErrNotFound) {
+		return nil, refuse(ErrNotFound, "The staged data of image %s is not here.", importing.ID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("import %s: %w", importing.ID, err)
+	}
+	defer data.Close()
+	return s.store(ctx, importing, counter{data, &r.copied}, func(active *Image) {
+		delete(active.Properties, ImportLock)
+	})
+}
+
+// fetch downloads data to the staging area.
+func (s *Images) fetch(ctx context.Context, id ID, uri string) error {
+	data, size, err := s.imports.Fetcher.Fetch(ctx, uri)
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	if size > s.o.MaxSize {
+		return tooLarge()
+	}
+	n, err := s.stage(ctx, id, breakable{data})
+	if err == nil && size >= 0 && n != size {
+		err = brokeOff()
+	}
+	return err
+}
+
+// breakable is a download that may break off; it says so in its own words.
+type breakable struct{ r io.Reader }
+
+func (b breakable) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%w: %w", brokeOff(), err)
+	}
+	return n, err
+}
+
+func brokeOff() error { return refuse(ErrUnavailable, "The download broke off before its end.") }

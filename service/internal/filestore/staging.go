@@ -1,0 +1,69 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+
+	"glancectl/service/glance"
+)
+
+// A Store can be a staging area as well.
+var _ glance.Staging = (*Store)(nil)
+
+// URL implements glance.Staging and glance.Locator.
+func (s *Store) URL(id glance.ID) string {
+	return (&url.URL{Scheme: "file", Path: s.file(string(id))}).String()
+}
+
+// Held implements glance.Staging.
+func (s *Store) Held(ctx context.Context) (whole, parts []glance.ID, err error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("file store: %w", kind(err))
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if id, ok := partOf(name); ok {
+			parts = append(parts, id)
+			continue
+		}
+		if id, err := glance.ParseID(name); err == nil && e.Type().IsRegular() {
+			whole = append(whole, id)
+		}
+	}
+	return whole, parts, ctx.Err()
+}
+
+// partOf returns the image that a file which is not whole was begun for.
+func partOf(name string) (glance.ID, bool) {
+	rest, ok := strings.CutPrefix(name, partPrefix)
+	at := strings.LastIndexByte(rest, '-')
+	if !ok || at < 0 {
+		return "", false
+	}
+	id, err := glance.ParseID(rest[:at])
+	return id, err == nil
+}
+
+// Discard implements glance.Staging. A Put that is under way fails.
+func (s *Store) Discard(_ context.Context, id glance.ID) error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("discard data of %s: %w", id, kind(err))
+	}
+	for _, e := range entries {
+		part, is := partOf(e.Name())
+		if e.Name() != string(id) && (!is || part != id) || e.IsDir() {
+			continue
+		}
+		if err := os.Remove(s.file(e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("discard data of %s: %w", id, kind(err))
+		}
+	}
+	return nil
+}
