@@ -82,7 +82,7 @@ func (c *Metadefs) Namespaces(ctx context.Context, q metadef.Query) ([]*metadef.
 		}
 	}
 	slices.SortFunc(list, compare)
-	return list[:min(q.Limit, len(list))], nil
+	return list[:min(max(q.Limit, 0), len(list))], nil
 }
 
 // listed returns ns as it is in lists.

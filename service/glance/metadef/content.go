@@ -126,7 +126,7 @@ func (d *Definitions) Property(ctx context.Context, namespace, name, resourceTyp
 		if err := d.allow(ctx, glance.GetMetadefResourceType, ns); err != nil {
 			return nil, err
 		}
-		if name, err = ns.bare(name, resourceType); err != nil {
+		if name, err = d.bare(ctx, ns, name, resourceType); err != nil {
 			return nil, err
 		}
 	}
@@ -134,19 +134,31 @@ func (d *Definitions) Property(ctx context.Context, namespace, name, resourceTyp
 }
 
 // bare takes the prefix of an association off a name.
-func (ns *Namespace) bare(name, resourceType string) (string, error) {
+func (d *Definitions) bare(ctx context.Context, ns *Namespace, name, resourceType string) (string, error) {
 	at := find(ns, ns.Associations, resourceType)
 	if at < 0 {
-		return "", refuse(glance.ErrNotFound, "The metadata definition resource-type with name=%s, was not found.", resourceType)
+		return "", d.unassociated(ctx, ns, resourceType)
 	}
 	prefix := "None"
-	if p := ns.Associations[at].Prefix; p != nil && *p != "" {
-		if bare, ok := strings.CutPrefix(name, *p); ok {
+	if p := ns.Associations[at].Prefix; p != nil {
+		if bare, ok := strings.CutPrefix(name, *p); ok && *p != "" {
 			return bare, nil
 		}
 		prefix = *p
 	}
 	return "", refuse(glance.ErrNotFound, "Property %s does not start with the expected resource type association prefix of '%s'.", name, prefix)
+}
+
+// unassociated says whether there is such a type of resource at all.
+func (d *Definitions) unassociated(ctx context.Context, ns *Namespace, resourceType string) error {
+	types, err := d.catalog.ResourceTypes(ctx)
+	if err != nil {
+		return fmt.Errorf("list resource types: %w", err)
+	}
+	if slices.ContainsFunc(types, func(t ResourceType) bool { return ns.same(t.Name, resourceType) }) {
+		return refuse(glance.ErrNotFound, "The metadata definition resource-type association of resource-type=%s to namespace=%s, was not found.", resourceType, ns.Name)
+	}
+	return refuse(glance.ErrNotFound, "The metadata definition resource-type with name=%s, was not found.", resourceType)
 }
 
 // AddProperty adds a property and returns it as it is kept.
@@ -391,11 +403,12 @@ func (ns *Namespace) addTag(name, namespace string) error {
 }
 
 // AddTags adds tags to those that are there, or puts them in their place: all
-// of them or none.
+// of them or none. No names change nothing in either case, as with OpenStack
+// Glance.
 func (d *Definitions) AddTags(ctx context.Context, namespace string, names []string, keep bool) error {
 	e := edit{namespace, noNamespace, glance.AddMetadefTags, tagExists, fmt.Sprint(names)}
 	_, err := d.change(ctx, e, func(ns *Namespace) error {
-		if !keep {
+		if !keep && len(names) > 0 {
 			ns.Tags = nil
 		}
 		for _, name := range names {

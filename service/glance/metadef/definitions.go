@@ -203,9 +203,6 @@ func (d *Definitions) Create(ctx context.Context, ns *Namespace) error {
 	if err := ns.check(); err != nil {
 		return refuse(glance.ErrInvalid, "Couldn't create metadata namespace: %v", err)
 	}
-	if err := ns.repeated(); err != nil {
-		return err
-	}
 	err := d.catalog.Create(ctx, ns)
 	if errors.Is(err, glance.ErrExists) {
 		return d.refused(ctx, ns)

@@ -368,10 +368,47 @@ func TestFor(t *testing.T) {
 	}
 }
 
+// A property is asked for by the name that it has on a type of resource.
+func TestPropertyOfAType(t *testing.T) {
+	d, c := shelf(t, metadef.Options{})
+	_, err := c.Update(t.Context(), "open", func(ns *metadef.Namespace) error {
+		ns.Associations = append(ns.Associations, &metadef.Association{Entry: named("bare")}, &metadef.Association{Entry: named("empty"), Prefix: p("")})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Update(t.Context(), "mine", func(ns *metadef.Namespace) error {
+		ns.Associations = append(ns.Associations, &metadef.Association{Entry: named("elsewhere")})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ name, resourceType, want string }{
+		{"p", "", ""},
+		{"r_p", "R", ""},
+		{"r_q", "R", "Could not find property q"},
+		{"p", "R", "Property p does not start with the expected resource type association prefix of 'r_'."},
+		{"p", "bare", "Property p does not start with the expected resource type association prefix of 'None'."},
+		{"p", "empty", "Property p does not start with the expected resource type association prefix of ''."},
+		{"p", "elsewhere", "The metadata definition resource-type association of resource-type=elsewhere to namespace=open, was not found."},
+		{"p", "nowhere", "The metadata definition resource-type with name=nowhere, was not found."},
+	} {
+		q, err := d.Property(as(t, "p2", "member"), "open", test.name, test.resourceType)
+		if test.want == "" && (err != nil || q.Name != "p") || test.want != "" && (!errors.Is(err, glance.ErrNotFound) || err.Error() != test.want) {
+			t.Errorf("Property(%s, %s) = %v, %v; want %q", test.name, test.resourceType, q, err, test.want)
+		}
+	}
+}
+
 func TestTagsPage(t *testing.T) {
 	d, _ := shelf(t, metadef.Options{})
 	admin := as(t, "p1", "admin")
 	if err := d.AddTags(admin, "open", []string{"c", "a", "b"}, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.AddTags(admin, "open", nil, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {

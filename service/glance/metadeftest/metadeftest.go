@@ -550,6 +550,7 @@ func listPages(t *testing.T, c metadef.Catalog) {
 	for what, q := range map[string]metadef.Query{
 		"marker that is not there": {Admin: true, Marker: "nope", Limit: 1},
 		"marker out of sight":      {ProjectID: "p1", Marker: "d", Limit: 1},
+		"marker of an empty page":  {Admin: true, Marker: "nope"},
 	} {
 		_, err := c.Namespaces(t.Context(), q)
 		is(t, what, err, glance.ErrNotFound)

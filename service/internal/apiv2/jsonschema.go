@@ -12,14 +12,18 @@ import (
 
 // validateBody checks a request's body against a schema as it is served, and
 // answers in the words that clients know: those of the validator that Glance
-// uses. Of several mistakes it names the one nearest to the top.
+// uses. Of several mistakes it names the one nearest to the top, then rather a
+// value of another type than one that is wrong otherwise, and of those the
+// first in the order of the schema.
 func validateBody(schema object, body any) (map[string]any, error) {
+	c := &schemaCheck{name: str(schema.members(), "name"), definitions: schema.object("definitions")}
 	doc, ok := body.(map[string]any)
-	c := schemaCheck{name: str(schema.members(), "name"), definitions: schema.object("definitions")}
 	if !ok {
-		return nil, c.mismatch("type", "schema", "%s is not of type 'object'", repr(body))
+		c.mismatch(spot{where: "schema"}, "type", "%s is not of type 'object'", repr(body))
+		return nil, c.worst
 	}
-	return doc, c.check(schema, doc, "schema")
+	c.check(schema, doc, spot{where: "schema"})
+	return doc, c.worst
 }
 
 // members returns o as a map.
@@ -41,58 +45,86 @@ func (o object) object(name string) object {
 type schemaCheck struct {
 	name        string
 	definitions object
+	worst       error // nil as long as nothing is wrong
+	rank        int   // of worst
 }
 
-func (c schemaCheck) mismatch(keyword, where, format string, args ...any) error {
-	return bad("Provided object does not match schema '%s': %s\n\nFailed validating %s in %s",
-		c.name, fmt.Sprintf(format, args...), repr(keyword), where)
+// A spot is a part of the schema, how deep in the body the value is that it is
+// about, and whether the value has the type that it asks for.
+type spot struct {
+	where string
+	depth int
+	typed bool
 }
 
-// check returns what is wrong with v. Where says which part of the whole
-// schema s is.
-func (c schemaCheck) check(s object, v any, where string) error {
+// rank orders mistakes: the lowest is named.
+func (s spot) rank() int {
+	if s.typed {
+		return 2*s.depth + 1
+	}
+	return 2 * s.depth
+}
+
+// below is a spot of the same value.
+func (s spot) below(format string, args ...any) spot {
+	return spot{where: s.where + fmt.Sprintf(format, args...), depth: s.depth}
+}
+
+// inside is a spot of something in the value.
+func (s spot) inside(format string, args ...any) spot {
+	return spot{where: s.where + fmt.Sprintf(format, args...), depth: s.depth + 1}
+}
+
+func (c *schemaCheck) mismatch(at spot, keyword, format string, args ...any) {
+	if c.worst != nil && c.rank <= at.rank() {
+		return
+	}
+	c.rank = at.rank()
+	c.worst = bad("Provided object does not match schema '%s': %s\n\nFailed validating %s in %s",
+		c.name, fmt.Sprintf(format, args...), repr(keyword), at.where)
+}
+
+// check looks for what is wrong with v.
+func (c *schemaCheck) check(s object, v any, at spot) {
 	keywords := s.members()
 	if ref, ok := keywords["$ref"].(string); ok {
-		return c.check(c.definitions.object(strings.TrimPrefix(ref, "#/definitions/")), v, where)
+		c.check(c.definitions.object(strings.TrimPrefix(ref, "#/definitions/")), v, at)
+		return
 	}
-	if err := c.checkValue(keywords, v, where); err != nil {
-		return err
+	want, ok := keywords["type"].(string)
+	at.typed = ok && isSchemaType(v, want)
+	if ok && !at.typed {
+		c.mismatch(at, "type", "%s is not of type %s", repr(v), repr(want))
 	}
+	c.checkValue(keywords, v, at)
 	if all, ok := keywords["allOf"].(list); ok {
 		for i, part := range all {
-			if err := c.check(part.(object), v, fmt.Sprintf("%s['allOf'][%d]", where, i)); err != nil {
-				return err
-			}
+			c.check(part.(object), v, at.below("['allOf'][%d]", i))
 		}
 	}
 	switch v := v.(type) {
 	case list:
-		return c.checkList(s, v, where)
+		c.checkList(keywords, v, at)
 	case map[string]any:
-		return c.checkMembers(s, v, where)
+		c.checkMembers(s, v, at)
 	}
-	return nil
 }
 
 // checkValue checks what can be said of a value without what it holds.
-func (c schemaCheck) checkValue(keywords map[string]any, v any, where string) error {
-	if want, ok := keywords["type"].(string); ok && !isSchemaType(v, want) {
-		return c.mismatch("type", where, "%s is not of type %s", repr(v), repr(want))
-	}
+func (c *schemaCheck) checkValue(keywords map[string]any, v any, at spot) {
 	if enum, ok := keywords["enum"].(list); ok && !slices.Contains(enum, v) {
-		return c.mismatch("enum", where, "%s is not one of %s", repr(v), repr(enum))
+		c.mismatch(at, "enum", "%s is not one of %s", repr(v), repr(enum))
 	}
 	if limit, ok := keywords["maxLength"].(int); ok {
 		if s, ok := v.(string); ok && utf8.RuneCountInString(s) > limit {
-			return c.mismatch("maxLength", where, "%s is too long", repr(s))
+			c.mismatch(at, "maxLength", "%s is too long", repr(s))
 		}
 	}
 	if least, ok := keywords["minimum"].(int); ok {
 		if n, ok := v.(json.Number); ok && value(n) < float64(least) {
-			return c.mismatch("minimum", where, "%s is less than the minimum of %d", n, least)
+			c.mismatch(at, "minimum", "%s is less than the minimum of %d", n, least)
 		}
 	}
-	return nil
 }
 
 func value(n json.Number) float64 {
@@ -113,66 +145,60 @@ func isSchemaType(v any, name string) bool {
 	return name == "number" || name == "integer" && f == math.Trunc(f)
 }
 
-func (c schemaCheck) checkList(s object, v list, where string) error {
-	keywords := s.members()
+func (c *schemaCheck) checkList(keywords map[string]any, v list, at spot) {
 	if least, ok := keywords["minItems"].(int); ok && len(v) < least {
-		return c.mismatch("minItems", where, "%s is too short", repr(v))
+		c.mismatch(at, "minItems", "%s is too short", repr(v))
 	}
-	if keywords["uniqueItems"] == true {
-		seen := make(map[string]bool, len(v))
+	if keywords["uniqueItems"] == true && repeats(v) {
+		c.mismatch(at, "uniqueItems", "%s has non-unique elements", repr(v))
+	}
+	if items, ok := keywords["items"].(object); ok {
 		for _, e := range v {
-			text := repr(e)
-			if seen[text] {
-				return c.mismatch("uniqueItems", where, "%s has non-unique elements", repr(v))
-			}
-			seen[text] = true
+			c.check(items, e, at.inside("['items']"))
 		}
 	}
-	items, ok := keywords["items"].(object)
-	if !ok {
-		return nil
-	}
-	for _, e := range v {
-		if err := c.check(items, e, where+"['items']"); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
-func (c schemaCheck) checkMembers(s object, v map[string]any, where string) error {
-	keywords := s.members()
-	properties := s.object("properties").members()
-	var known, more []string
+func repeats(v list) bool {
+	seen := make(map[string]bool, len(v))
+	for _, e := range v {
+		text := repr(e)
+		if seen[text] {
+			return true
+		}
+		seen[text] = true
+	}
+	return false
+}
+
+func (c *schemaCheck) checkMembers(s object, v map[string]any, at spot) {
+	keywords, properties := s.members(), s.object("properties")
+	known := properties.members()
+	var more []string
 	for _, name := range slices.Sorted(maps.Keys(v)) {
-		if _, ok := properties[name]; ok {
-			known = append(known, name)
-		} else {
+		if _, ok := known[name]; !ok {
 			more = append(more, name)
 		}
 	}
 	if keywords["additionalProperties"] == false && len(more) > 0 {
-		return c.mismatch("additionalProperties", where, "Additional properties are not allowed (%s unexpected)", were(more))
+		c.mismatch(at, "additionalProperties", "Additional properties are not allowed (%s unexpected)", were(more))
 	}
 	required, _ := keywords["required"].([]string)
 	for _, name := range required {
 		if _, ok := v[name]; !ok {
-			return c.mismatch("required", where, "%s is a required property", repr(name))
+			c.mismatch(at, "required", "%s is a required property", repr(name))
 		}
 	}
-	for _, name := range known {
-		if err := c.check(properties[name].(object), v[name], where+"['properties']["+repr(name)+"]"); err != nil {
-			return err
+	for _, p := range properties {
+		if value, ok := v[p.name]; ok {
+			c.check(p.value.(object), value, at.inside("['properties'][%s]", repr(p.name)))
 		}
 	}
 	if rest, ok := keywords["additionalProperties"].(object); ok {
 		for _, name := range more {
-			if err := c.check(rest, v[name], where+"['additionalProperties']"); err != nil {
-				return err
-			}
+			c.check(rest, v[name], at.inside("['additionalProperties']"))
 		}
 	}
-	return nil
 }
 
 // were returns names with the verb that belongs to their number.

@@ -106,6 +106,11 @@ func TestValidateBody(t *testing.T) {
 		{`{"text":"x","count":1.5}`, "1.5 is not of type 'integer'"},
 		{`{"text":"x","count":true}`, "True is not of type 'integer'"},
 		{`{"text":"x","more":{"a":"b"}}`, "'b' is not of type 'number'\n\nFailed validating 'type' in schema['properties']['more']['additionalProperties']"},
+		{`{"text":1,"few":[1],"more":{"a":"b"}}`, "1 is not of type 'string'\n\nFailed validating 'type' in schema['properties']['text']"},
+		{`{"few":[1],"more":{"a":"b"}}`, "'text' is a required property"},
+		{`{"text":"x","few":[1],"count":-1}`, "-1 is less than the minimum of 0"},
+		{`{"text":"x","choice":"b","few":[]}`, "'b' is not one of ['a', None]"},
+		{`{"text":"x","few":[],"more":1}`, "1 is not of type 'object'"},
 		{`{"text":"x","choice":"b"}`, "'b' is not one of ['a', None]"},
 		{`{"text":"x","choice":["a"]}`, "['a'] is not one of ['a', None]"},
 	} {

@@ -60,9 +60,6 @@ func (m *Metadefs) Namespaces(ctx context.Context, q metadef.Query) (list []*met
 	if !ok {
 		return nil, fmt.Errorf("list namespaces: %w: no sort key %q", glance.ErrInvalid, q.Sort)
 	}
-	if q.Limit <= 0 {
-		return nil, nil
-	}
 	err = m.c.read(ctx, func(tx *sql.Tx) error {
 		list, err = m.c.target.dialect.namespaces(ctx, tx, q, order)
 		if err != nil {
@@ -107,7 +104,7 @@ func (d dialect) namespaces(ctx context.Context, tx *sql.Tx, q metadef.Query, or
 	}
 	direction := map[bool]string{true: "", false: " DESC"}[q.Ascending]
 	rows, err := tx.QueryContext(ctx, `SELECT `+namespaceColumns+` FROM metadef_namespaces n`+where.String()+
-		` ORDER BY `+fmt.Sprintf(order, "n")+direction+`, n.created_at`+direction+`, n.id`+direction+` LIMIT `+strconv.Itoa(q.Limit), where.params()...)
+		` ORDER BY `+fmt.Sprintf(order, "n")+direction+`, n.created_at`+direction+`, n.id`+direction+` LIMIT `+strconv.Itoa(max(q.Limit, 0)), where.params()...)
 	if err != nil {
 		return nil, err
 	}
