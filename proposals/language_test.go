@@ -226,7 +226,7 @@ func appendHidden(t *testing.T, dir, line string) {
 var (
 	sameSecrets  = cmp.Comparer(func(a, b Secret) bool { return a == b })
 	ignorePlaces = cmp.FilterPath(func(p cmp.Path) bool {
-		return slices.Contains([]string{"File", "Digest"}, p.Last().String()[min(1, len(p.Last().String())):])
+		return slices.Contains([]string{"File", "Digest", "hidden"}, p.Last().String()[min(1, len(p.Last().String())):])
 	}, cmp.Ignore())
 )
 

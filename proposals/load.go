@@ -55,7 +55,9 @@ func Load(paths []string, o Options) ([]*Proposal, Diagnostics) {
 		return nil, diags
 	}
 	var all []*Proposal
+	hidden := &hiddenText{keysOf(r.secrets)}
 	for _, f := range found {
+		f.hidden = hidden
 		f.Digest = digest(f.Proposal)
 		all = append(all, f.Proposal)
 	}

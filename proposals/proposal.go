@@ -49,6 +49,8 @@ type Proposal struct {
 	Glance      *GlanceServer // the glance-server role; nil when no node has it
 	File        string        // the file that the block stands in
 	Digest      string        // SHA-256 in hex over what is wanted, without secrets and without the places of local files
+
+	hidden *hiddenText // what Load met that nobody may see
 }
 
 // Node returns the node called name, or nil.
