@@ -75,10 +75,24 @@ func (h *Host) session(ctx context.Context) (*ssh.Session, func(), error) {
 	}
 }
 
-// explain says that the connection was lost, when that is why.
+// lostSoon is how long a Host has to notice that its connection is lost.
+const lostSoon = 100 * time.Millisecond
+
+// explain says that the connection was lost, when that is why. A session may
+// see it before the Host does, in many words, and who connects again then
+// must not be given this connection once more.
 func (h *Host) explain(err error) error {
+	var answer *ssh.OpenChannelError
+	if errors.As(err, &answer) {
+		return err
+	}
+	select {
+	case <-h.dead:
+		return errLost
+	case <-time.After(lostSoon):
+	}
 	var missing *ssh.ExitMissingError
-	if errors.As(err, &missing) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || !h.Alive() {
+	if errors.As(err, &missing) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 		return errLost
 	}
 	return err
