@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,9 +33,11 @@ type app struct {
 // run runs glancectl with args and returns its exit code.
 func run(ctx context.Context, args []string, s streams) int {
 	a := &app{streams: s}
-	a.newView()
 	root := a.root()
-	root.SetArgs(doubleDashes(root, args))
+	args = doubleDashes(root, args)
+	a.json = slices.Contains(args, "--json") // for mistakes on the command line, too
+	a.newView()
+	root.SetArgs(args)
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
@@ -43,10 +46,11 @@ func run(ctx context.Context, args []string, s streams) int {
 	if err == nil || err.Error() == "" {
 		return code
 	}
+	problem := view.Problem{Err: err, Advice: advice(err), Code: code}
 	if code == exitInterrupted && errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted")
+		problem.Err = errors.New("interrupted")
 	}
-	a.view.Show(view.Problem{Err: err, Advice: advice(err), Code: code})
+	a.view.Show(problem)
 	return code
 }
 
@@ -72,7 +76,12 @@ an OpenStack image service, its database and its place in a Keystone.
 		Version:       programVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q; `glancectl --help` lists them", args[0])
+			}
+			return nil
+		},
 		PersistentPreRun: func(*cobra.Command, []string) {
 			a.newView()
 		},

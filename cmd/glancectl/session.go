@@ -23,9 +23,9 @@ import (
 	"glancectl/roles"
 )
 
-// load reads the proposals at path and returns the one that is meant. All
-// mistakes are shown; then the error is a coded one without a text.
-func (a *app) load(path string) (*proposals.Proposal, error) {
+// loadAll reads the proposals at path. All mistakes are shown; then the error
+// is a coded one without a text.
+func (a *app) loadAll(path string) ([]*proposals.Proposal, error) {
 	vars, err := variables(a.vars)
 	if err != nil {
 		return nil, err
@@ -36,6 +36,15 @@ func (a *app) load(path string) (*proposals.Proposal, error) {
 	}
 	if diags.HasErrors() {
 		return nil, &coded{code: exitInvalid}
+	}
+	return all, nil
+}
+
+// load reads the proposals at path and returns the one that is meant.
+func (a *app) load(path string) (*proposals.Proposal, error) {
+	all, err := a.loadAll(path)
+	if err != nil {
+		return nil, err
 	}
 	return a.choose(all, path)
 }
@@ -53,9 +62,9 @@ func (a *app) choose(all []*proposals.Proposal, path string) (*proposals.Proposa
 	case len(all) == 0:
 		return nil, &coded{exitInvalid, fmt.Errorf("%s: no proposal block in it", path)}
 	case a.proposal == "":
-		return nil, &coded{exitInvalid, fmt.Errorf("%s: %d proposals in it (%s): choose one with --proposal", path, len(all), strings.Join(names, ", "))}
+		return nil, fmt.Errorf("%s: %d proposals in it (%s): choose one with --proposal", path, len(all), strings.Join(names, ", "))
 	}
-	return nil, &coded{exitInvalid, fmt.Errorf("%s: no proposal %q in it; there is %s", path, a.proposal, strings.Join(names, ", "))}
+	return nil, fmt.Errorf("%s: no proposal %q in it; there is %s", path, a.proposal, strings.Join(names, ", "))
 }
 
 // variables splits NAME=VALUE.
@@ -228,7 +237,7 @@ func secretsOf(p *proposals.Proposal, s roles.Secrets) []string {
 
 // recover reads generated passwords from the nodes, if the proposal leaves
 // any out. Nodes that cannot be reached are left to the plan to report,
-// unless none can.
+// unless one of them may have a password that no other has.
 func (s *session) recover(ctx context.Context) (roles.Secrets, error) {
 	if s.proposal.Glance == nil || roles.Generate(s.proposal, roles.Secrets{}) == (roles.Secrets{}) {
 		return roles.Secrets{}, nil
@@ -260,7 +269,12 @@ func (s *session) recover(ctx context.Context) (roles.Secrets, error) {
 	if len(readers) == 0 {
 		return roles.Secrets{}, failure
 	}
-	return roles.Recover(ctx, s.proposal, readers)
+	found, err := roles.Recover(ctx, s.proposal, readers)
+	if err == nil && failure != nil && roles.Generate(s.proposal, found) != found {
+		// New ones would lock out the services of the node that has them.
+		err = fmt.Errorf("the proposal leaves passwords out, no node that answers has them, and one does not answer: bring it back, or give the passwords in the proposal: %w", failure)
+	}
+	return found, err
 }
 
 // service returns where the image service's program comes from.

@@ -40,6 +40,9 @@ func (a *app) apply(ctx context.Context, path string, approve bool) error {
 		return err
 	}
 	defer s.end()
+	ctx, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	s.options.Lost = lost // somebody took the lock over: stop
 	unlock, p, err := s.lockAndObserve(ctx, a.mayAsk(approve))
 	if err != nil {
 		return err
@@ -88,7 +91,7 @@ func (a *app) execute(ctx context.Context, s *session, p *provision.Plan) error 
 	}
 	a.view.Show(view.Outcome{Report: report, Took: s.progress.Took(), Nothing: p.Empty() && err == nil})
 	if report.Interrupted {
-		return context.Canceled
+		return context.Cause(ctx)
 	}
 	if err == nil {
 		return nil
@@ -133,7 +136,7 @@ func (a *app) confirm(ctx context.Context, approve bool, question string) error 
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(a.err)
-		return ctx.Err()
+		return context.Cause(ctx)
 	case line := <-answer:
 		if line != "yes" {
 			return errDeclined

@@ -37,6 +37,9 @@ func (a *app) destroy(ctx context.Context, path string, what roles.DestroyOption
 		return err
 	}
 	defer s.end()
+	ctx, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	s.options.Lost = lost // somebody took the lock over: stop
 	if err := a.mayAsk(approve); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -90,6 +91,9 @@ const maskLength = 8
 // should have one in it; this is the second net, for the output of foreign
 // programs.
 func (v *View) Hide(secrets ...string) {
+	// One that is part of another must not uncover the rest of it.
+	secrets = slices.Clone(secrets)
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
 	for _, s := range secrets {
 		if len(s) < maskLength {

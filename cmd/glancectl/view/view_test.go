@@ -149,7 +149,7 @@ func TestHide(t *testing.T) {
 	for _, form := range []bool{false, true} {
 		var out bytes.Buffer
 		v := New(Options{Out: &out, Err: &out, JSON: form})
-		v.Hide(secret, "short")
+		v.Hide(secret[:10], secret, "short")
 		v.Show(Problem{Err: errors.New("mysql://glance:" + url.QueryEscape(secret) + "@db and " + secret + ", too short")})
 		got := out.String()
 		if strings.Contains(got, "word") || strings.Count(got, "(sensitive)") != 2 || !strings.Contains(got, "too short") {
