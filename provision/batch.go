@@ -43,7 +43,12 @@ func (b *batch) next(i int, ops []Op) int {
 	b.at(i)
 	switch o := ops[0].(type) {
 	case PutFile:
-		files := alike(ops, func(f PutFile) bool { return !f.Parents && !o.Parents })
+		seen := map[string]bool{o.Path: true} // one file has one temporary name
+		files := alike(ops, func(f PutFile) bool {
+			again := seen[f.Path]
+			seen[f.Path] = true
+			return !again && !f.Parents && !o.Parents
+		})
 		b.putFiles(i, files)
 		return len(files)
 	case MakeDir:

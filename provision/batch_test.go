@@ -75,6 +75,8 @@ func TestBatchWrites(t *testing.T) {
 		}
 		ops = append(ops,
 			PutFile{Path: dir + "/program", Content: []byte("#!/bin/sh\n"), Mode: 0o755 | fs.ModeSetgid},
+			PutFile{Path: dir + "/twice", Content: []byte("1\n"), Mode: 0o600},
+			PutFile{Path: dir + "/twice", Content: []byte("2\n"), Mode: 0o600},
 			PutFile{Path: dir + "/a/b/parents", Content: []byte("x\n"), Mode: 0o600, Parents: true},
 			MakeDir{Path: dir + "/d", Mode: 0o750}, MakeDir{Path: dir + "/d/e", Mode: 0o750}, MakeDir{Path: dir + "/f", Mode: 0o700},
 			MakeLink{Path: dir + "/link", Target: "text"},
@@ -105,6 +107,9 @@ func TestBatchWrites(t *testing.T) {
 			if fi, err := os.Stat(filepath.Join(dir, name)); err != nil || fi.Mode() != want {
 				t.Errorf("mode of %s = %v, %v; want %v", name, fi.Mode(), err, want)
 			}
+		}
+		if b, err := os.ReadFile(dir + "/twice"); string(b) != "2\n" {
+			t.Errorf("a file that was written twice = %q, %v; want what came last", b, err)
 		}
 		if target, err := os.Readlink(dir + "/link"); target != "text" {
 			t.Errorf("link = %q, %v", target, err)
