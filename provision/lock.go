@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	lockBeat  = 10 * time.Second // between signs of life
+	lockBeat  = 10 * time.Second // between signs of life, unless Options say otherwise
 	lockStale = 60 * time.Second // after which a lock without one is dead
 )
 
@@ -37,10 +37,11 @@ type lock struct {
 
 // Lock takes the lock of the proposal on all nodes that can be reached, and
 // keeps it until unlock is called, which always works and may be called
-// again. A node that cannot be reached is left out: nothing can be applied
-// to it either. Somebody else's lock on one node is a *LockedError, and then
-// no lock is held. A lock whose holder gave no sign of life for a minute, by
-// the node's own clock, is taken over.
+// again. A node that cannot be reached, or has no place for a lock, is left
+// out, as long as there is another. Somebody else's lock on one node is a
+// *LockedError, and then no lock is held. A lock whose holder gave no sign of
+// life for a minute, by the node's own clock, is taken over; whoever loses
+// one that way, having slept, is told by o.Lost.
 func Lock(ctx context.Context, nodes []string, connect Connect, o Options) (unlock func(), err error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -48,14 +49,15 @@ func Lock(ctx context.Context, nodes []string, connect Connect, o Options) (unlo
 	tell := &teller{to: o.Events}
 	holder := newHolder(o.Operation)
 	locks := connectLocks(ctx, nodes, connect, &o, tell, holder.ID)
-	if err := takeAll(ctx, locks, holder, &o, tell); err != nil {
+	held, err := takeAll(ctx, locks, holder, &o, tell)
+	if err != nil {
 		releaseAll(ctx, locks)
 		return nil, err
 	}
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
-	for _, l := range locks {
-		wg.Go(func() { l.beat(beating) })
+	for _, l := range held {
+		wg.Go(func() { l.beat(beating, &o) })
 	}
 	return sync.OnceFunc(func() {
 		stop()
@@ -101,39 +103,46 @@ func connectLocks(ctx context.Context, nodes []string, connect Connect, o *Optio
 }
 
 // takeAll takes the first lock, where two who begin at once meet, and then
-// the others side by side.
-func takeAll(ctx context.Context, locks []*lock, h Holder, o *Options, tell *teller) error {
+// the others side by side. It returns those that it got.
+func takeAll(ctx context.Context, locks []*lock, h Holder, o *Options, tell *teller) ([]*lock, error) {
 	if len(locks) == 0 {
-		return ctx.Err()
-	}
-	take := func(l *lock) error {
-		from, err := l.take(ctx, h)
-		if err == nil {
-			tell.tell(Event{Kind: LockTaken, Host: l.m.Name(), Step: from})
-		}
-		return err
-	}
-	if err := take(locks[0]); err != nil {
-		return err
+		return nil, ctx.Err()
 	}
 	errs := make([]error, len(locks))
+	take := func(i int) {
+		var from string
+		from, errs[i] = locks[i].take(ctx, h)
+		if errs[i] == nil {
+			tell.tell(Event{Kind: LockTaken, Host: locks[i].m.Name(), Step: from})
+		}
+	}
+	take(0)
+	var locked *LockedError
+	if errors.As(errs[0], &locked) {
+		return nil, locked
+	}
 	byName := make(map[string]int)
 	var names []string
 	for i, l := range locks[1:] {
 		byName[l.m.Name()] = i + 1
 		names = append(names, l.m.Name())
 	}
-	each(o.parallel(), names, func(name string) {
-		i := byName[name]
-		errs[i] = take(locks[i])
-	})
-	for _, err := range errs {
-		var locked *LockedError
-		if errors.As(err, &locked) {
-			return err
+	each(o.parallel(), names, func(name string) { take(byName[name]) })
+	var held []*lock
+	for i, err := range errs {
+		switch {
+		case errors.As(err, &locked):
+			return nil, locked
+		case err == nil:
+			held = append(held, locks[i])
+		default:
+			tell.tell(Event{Kind: LockFailed, Host: locks[i].m.Name(), Err: err})
 		}
 	}
-	return errors.Join(errs...)
+	if err := ctx.Err(); err != nil || len(held) == 0 {
+		return nil, errors.Join(append([]error{err}, errs...)...)
+	}
+	return held, nil
 }
 
 // take makes the lock directory, after moving a dead one away. It returns
@@ -216,36 +225,52 @@ func (l *lock) clear() string {
 }
 
 // beat gives signs of life until ctx ends. When one cannot be given, the
-// next may.
-func (l *lock) beat(ctx context.Context) {
+// next may. When the lock is somebody else's by now, that is the end.
+func (l *lock) beat(ctx context.Context, o *Options) {
+	every := o.Heartbeat
+	if every == 0 {
+		every = lockBeat
+	}
+	script := fmt.Sprintf("if %s; then touch -- %s; else echo; echo lost $(base64 -w0 <%s 2>/dev/null); fi",
+		l.mine(), Quote(l.path+"/info.json"), Quote(l.path+"/info.json"))
 	for {
-		waitOr(ctx, lockBeat)
+		waitOr(ctx, every)
 		if ctx.Err() != nil {
 			return
 		}
 		beat, cancel := context.WithTimeout(ctx, lockBeat)
-		script := fmt.Sprintf("! %s || touch -- %s", l.mine(), Quote(l.path+"/info.json"))
-		_ = l.run(beat, script)
+		res, err := l.run(beat, script)
 		cancel()
+		w := strings.Fields(lastLine(string(res.Stdout)))
+		if err != nil || len(w) == 0 || w[0] != "lost" {
+			continue
+		}
+		lost := &LockedError{Node: l.m.Name(), Path: l.path}
+		if len(w) > 1 {
+			lost.Holder = readHolder(w[1])
+		}
+		if o.Lost != nil {
+			o.Lost(lost)
+		}
+		return
 	}
 }
 
 // run runs a script where the lock is, over a new connection when the old
 // one is lost: a lock that outlives a cut would keep the next apply out.
-func (l *lock) run(ctx context.Context, script string) error {
+func (l *lock) run(ctx context.Context, script string) (Result, error) {
 	c := Cmd{Argv: []string{"sh", "-c", script}}
-	_, err := l.m.Run(ctx, c)
+	res, err := l.m.Run(ctx, c)
 	if err == nil || ctx.Err() != nil {
-		return err
+		return res, err
 	}
 	h, err := dial(ctx, l.connect, l.m.Name())
 	if err != nil {
-		return err
+		return res, err
 	}
 	l.m.Close()
 	l.m.Host = h
-	_, err = h.Run(ctx, c)
-	return err
+	return h.Run(ctx, c)
 }
 
 // releaseAll gives the locks back that are held, side by side, even when ctx
@@ -257,7 +282,7 @@ func releaseAll(ctx context.Context, locks []*lock) {
 	for _, l := range locks {
 		wg.Go(func() {
 			script := fmt.Sprintf("! %s || rm -rf -- %s; %s 2>/dev/null || :", l.mine(), Quote(l.path), l.clear())
-			_ = l.run(ctx, script)
+			_, _ = l.run(ctx, script)
 			l.m.Close()
 		})
 	}

@@ -160,3 +160,54 @@ func TestUnlockAfterLostConnection(t *testing.T) {
 		t.Error("the lock is still there")
 	}
 }
+
+// Whoever slept while the lock was taken over learns it at the next sign of
+// life, and does not touch the lock of the other.
+func TestLockLost(t *testing.T) {
+	s := newSite(t)
+	lost := make(chan error, 1)
+	s.o.Heartbeat, s.o.Lost = 50*time.Millisecond, func(err error) { lost <- err }
+	unlock, err := provision.Lock(t.Context(), []string{"a"}, s.connect, s.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := `{"id":"other","who":"ann","host":"desk"}`
+	if err := os.WriteFile(s.path("a", lockPath+"/info.json"), []byte(other), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-lost:
+		var locked *provision.LockedError
+		if !errors.As(err, &locked) || locked.Holder.Who != "ann" {
+			t.Errorf("told %v; want that ann has it", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("a lost lock goes unnoticed")
+	}
+	unlock()
+	if b, err := os.ReadFile(s.path("a", lockPath+"/info.json")); string(b) != other {
+		t.Errorf("after unlock the other's lock is %q, %v; want it left alone", b, err)
+	}
+}
+
+// A node without a place for a lock is left out; the others are locked.
+func TestLockWithoutPlace(t *testing.T) {
+	s := newSite(t)
+	if err := os.MkdirAll(s.path("a", ""), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.path("a", "run"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := provision.Lock(t.Context(), []string{"a", "b"}, s.connect, s.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.exists("b", lockPath) {
+		t.Error("b is not locked")
+	}
+	unlock()
+	if _, err := provision.Lock(t.Context(), []string{"a"}, s.connect, s.o); err == nil {
+		t.Error("Lock where there is no place at all = nil")
+	}
+}

@@ -32,6 +32,11 @@ type Options struct {
 	NoVerify  bool          // do not observe again after an apply
 	CheckTime time.Duration // for a target's checks to pass; 0 means 30 s
 	Events    func(Event)   // is told what happens, one event at a time
+
+	// Of Lock: how often it gives a sign of life (0 means every 10 s), and
+	// who is told, with a *LockedError, that somebody else took it over.
+	Heartbeat time.Duration
+	Lost      func(error)
 }
 
 // proposalName is what may become part of a path on a node.
