@@ -13,7 +13,9 @@ import (
 // A file is one rendered file and the secrets in it.
 type file struct {
 	RenderedFile
-	secrets []string // in every spelling in which they stand in the file
+	secrets    []string // in every spelling in which they stand in the file
+	options    bool     // it is made of options, and a proposal may add more
+	secretKeys []string // options whose values are secret, as SECTION/KEY
 }
 
 // files returns every file of the node in the order they are written: what a
@@ -50,8 +52,10 @@ func (s site) configFiles() ([]file, error) {
 		text, err := templates.GlanceSwift(*stores.Swift)
 		b.add(s.swiftFile(), text, err)
 	}
-	b.add(g.Registry.PasteFile, templates.GlanceRegistryPaste(paste), nil)
-	b.add(g.API.PasteFile, templates.GlanceAPIPaste(paste), nil)
+	b.files = append(b.files,
+		s.configFile(g.Registry.PasteFile, templates.GlanceRegistryPaste(paste)),
+		s.configFile(g.API.PasteFile, templates.GlanceAPIPaste(paste)),
+	)
 
 	text, err := templates.GlanceManage(templates.Manage{
 		Log: s.console(), Database: database, Config: s.config("glance-manage"),
@@ -116,18 +120,25 @@ type fileBuilder struct {
 	err   error
 }
 
-// add puts a configuration file at a path of the proposal: the service reads
-// it, nobody else, and only root changes it.
+// add puts a file of options at a path of the proposal.
 func (b *fileBuilder) add(name string, text []byte, err error) {
 	if err != nil && b.err == nil {
 		b.err = fmt.Errorf("%s: %w", name, err)
 	}
-	b.files = append(b.files, file{
+	f := b.configFile(name, text)
+	f.options, f.secretKeys = true, b.secretKeys()
+	b.files = append(b.files, f)
+}
+
+// configFile is a configuration file: the service reads it, nobody else, and
+// only root changes it.
+func (s site) configFile(name string, text []byte) file {
+	return file{
 		RenderedFile: RenderedFile{
-			Path: b.path(name), Mode: 0o640, Owner: b.root(), Group: b.group(), Content: text,
+			Path: s.path(name), Mode: 0o640, Owner: s.root(), Group: s.group(), Content: text,
 		},
-		secrets: b.secrets(),
-	})
+		secrets: s.secrets(),
+	}
 }
 
 // systemFiles are the files by which the machine runs the processes.

@@ -57,7 +57,8 @@ func (s site) install() ([]provision.Resource, error) {
 
 func (f file) resource() machine.File {
 	return machine.File{
-		Path: f.Path, Mode: f.Mode, Owner: f.Owner, Group: f.Group, Content: f.Content, Secrets: f.secrets,
+		Path: f.Path, Mode: f.Mode, Owner: f.Owner, Group: f.Group, Content: f.Content,
+		Secrets: f.secrets, INI: f.options, SecretKeys: f.secretKeys,
 	}
 }
 

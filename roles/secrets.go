@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
 	"path"
 	"slices"
 
@@ -206,19 +207,37 @@ func (s site) secrets() []string {
 		add(oslo.Literal(p.Reveal()))
 		add(percentEncode(p.Reveal()))
 	}
-	for _, f := range s.g.Config {
-		for _, section := range f.Sections {
-			for _, o := range section.Options {
-				if !o.Sensitive {
-					continue
-				}
-				if len(o.Value) < wordLength {
-					add(o.Key + " = " + o.Value) // the line alone
-					continue
-				}
-				add(o.Value)
-			}
+	for o := range s.sensitiveOptions() {
+		if len(o.Value) >= wordLength {
+			add(o.Value)
 		}
 	}
 	return all
+}
+
+// secretKeys are the options that config blocks give a secret, as SECTION/KEY.
+func (s site) secretKeys() []string {
+	var keys []string
+	for o, section := range s.sensitiveOptions() {
+		if key := section + "/" + o.Key; !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// sensitiveOptions yields the sensitive options of config blocks and the
+// sections they are in.
+func (s site) sensitiveOptions() iter.Seq2[proposals.ConfigOption, string] {
+	return func(yield func(proposals.ConfigOption, string) bool) {
+		for _, f := range s.g.Config {
+			for _, section := range f.Sections {
+				for _, o := range section.Options {
+					if o.Sensitive && !yield(o, section.Name) {
+						return
+					}
+				}
+			}
+		}
+	}
 }

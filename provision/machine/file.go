@@ -84,6 +84,13 @@ type File struct {
 	Content      []byte
 	// Secrets are masked in diffs.
 	Secrets []string
+	// INI says that the content is made of sections and options. Whether an
+	// option that is gone held a secret is not known any more, so in diffs its
+	// value is masked.
+	INI bool
+	// SecretKeys are options of an INI content, each as SECTION/KEY, whose
+	// values are masked in diffs, whatever they are and were.
+	SecretKeys []string
 }
 
 // ID implements provision.Resource.
@@ -111,7 +118,7 @@ func (r File) Observe(_ context.Context, _ provision.Reader, f *provision.Facts)
 		return nil, err
 	}
 	if c.content {
-		ch.Diff = diff(r.Path, c.fact, r.Content, r.Secrets)
+		ch.Diff = r.diff(c.fact)
 		ch.Ops = []provision.Op{provision.PutFile{
 			Path: r.Path, Content: r.Content, Mode: want.mode, Owner: want.owner, Group: want.group,
 			Original: ch.Record.Original,

@@ -238,6 +238,64 @@ func TestSecretsInDiffs(t *testing.T) {
 	check(one(t, b.apply(f)), true)
 }
 
+// What an option of a proposal held is known by its name alone, and when the
+// option is gone not even that it was a secret.
+func TestSecretOptionsInDiffs(t *testing.T) {
+	const head = "[DEFAULT]\ndebug = false\n[cors]\nallowed_origin = https://a\n"
+	for _, test := range []struct {
+		name, from, to string
+		keys           []string
+		want, never    []string // in the diff
+	}{
+		{
+			name: "changed", from: head + "pin = 1234\n", to: head + "pin = 99\n", keys: []string{"cors/pin"},
+			want: []string{"(sensitive value changed)"}, never: []string{"1234", "99"},
+		},
+		{
+			name: "added", from: head, to: head + "pin = 1234\n", keys: []string{"cors/pin"},
+			want: []string{"+pin = (sensitive)"}, never: []string{"1234"},
+		},
+		{
+			name: "gone", from: head + "pin = 1234\n", to: head,
+			want: []string{"-pin = (sensitive)"}, never: []string{"1234"},
+		},
+		{
+			name: "gone from one section", from: "[a]\nx = 1234\n" + head + "x = 5\n", to: head + "x = 5\n",
+			want: []string{"-x = (sensitive)"}, never: []string{"1234"},
+		},
+		{
+			name: "gone with its section", from: head + "[mine]\n  \npin: 1234\n\t5678\n; remark\n", to: head,
+			want: []string{"-[mine]", "-pin: (sensitive)", "-\t(sensitive)"}, never: []string{"1234", "5678"},
+		},
+		{
+			name: "several values", from: head + "pin = 1234\npin = 5678\n", to: head + "pin = 5678\n", keys: []string{"cors/pin"},
+			want: []string{"-pin = (sensitive)"}, never: []string{"1234", "5678"},
+		},
+		{
+			name: "no secret", from: head, to: strings.Replace(head, "https://a", "https://b", 1), keys: []string{"cors/pin"},
+			want: []string{"-allowed_origin = https://a", "+allowed_origin = https://b"}, never: []string{"sensitive"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t)
+			b.write("conf", test.from, 0o600)
+			c := one(t, b.apply(machine.File{
+				Path: b.path("conf"), Mode: 0o600, Content: []byte(test.to), INI: true, SecretKeys: test.keys,
+			}))
+			for _, want := range test.want {
+				if !strings.Contains(c.Diff, want) {
+					t.Errorf("the diff does not say %q:\n%s", want, c.Diff)
+				}
+			}
+			for _, never := range test.never {
+				if strings.Contains(c.Diff, never) {
+					t.Errorf("the diff shows %q:\n%s", never, c.Diff)
+				}
+			}
+		})
+	}
+}
+
 func TestDirsAndParents(t *testing.T) {
 	b := newBench(t)
 	rs := []provision.Resource{
