@@ -270,6 +270,11 @@ func (s *site) inventory(t *testing.T, node string) string {
 // destroyed takes everything away and leaves the node as it was.
 func destroyed(t *testing.T, s *site, d draft, before string) {
 	p := s.propose(t, d)
+	s.want(t, 0, nil, "destroy", "--auto-approve", p)
+	if got := s.on(t, "image-1", "ls -d /var/lib/glance/images /usr/bin/glance-api 2>/dev/null"); got != "/var/lib/glance/images" {
+		t.Errorf("after a destroy without flags: %q; want the images alone", got)
+	}
+	s.want(t, 0, []string{"its data is still there"}, "status", p)
 	s.want(t, 0, []string{"- database"}, "destroy", "--auto-approve", "--images", "--database", "--keystone", p)
 	after := s.inventory(t, "image-1")
 	if after != before {
@@ -284,5 +289,6 @@ func destroyed(t *testing.T, s *site, d draft, before string) {
 	if got := s.on(t, "auth-node", ". /root/openrc; openstack service list -f value -c Type; openstack user list --project service -f value -c Name"); strings.Contains(got, "image") || strings.Contains(got, "glance") {
 		t.Errorf("left in the Keystone: %q", got)
 	}
-	s.want(t, 0, []string{"No changes"}, "destroy", "--auto-approve", p)
+	s.want(t, 0, []string{"Nothing to take away"}, "destroy", "--auto-approve", p)
+	s.want(t, 0, []string{"applied    never"}, "status", p)
 }

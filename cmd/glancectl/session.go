@@ -46,7 +46,11 @@ func (a *app) load(path string) (*proposals.Proposal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.choose(all, path)
+	p, err := a.choose(all, path)
+	if err == nil {
+		a.view.Hide(p.Sensitive()...)
+	}
+	return p, err
 }
 
 // choose returns the proposal that --proposal names, or the only one.
@@ -117,7 +121,6 @@ func (a *app) begin(path, operation string) (*session, error) {
 		view:     a.view,
 		progress: a.view.Progress(),
 	}
-	a.view.Hide(secretsOf(p, roles.Secrets{})...)
 	s.pool = provision.NewPool(s.connect)
 	s.options = provision.Options{
 		Proposal: p.Name, Digest: p.Digest, Revision: rev.Commit, Modified: rev.Modified,
@@ -204,35 +207,8 @@ func (s *session) expand(ctx context.Context) ([]provision.Stage, error) {
 		return nil, err
 	}
 	secrets = roles.Generate(s.proposal, secrets)
-	s.view.Hide(secretsOf(s.proposal, secrets)...)
+	s.view.Hide(append(s.proposal.Sensitive(), secrets.DatabasePassword.Reveal(), secrets.ServicePassword.Reveal())...)
 	return roles.Expand(s.proposal, roles.Options{Secrets: secrets, Service: s.service})
-}
-
-// secretsOf are all secrets that have to do with p.
-func secretsOf(p *proposals.Proposal, s roles.Secrets) []string {
-	all := []proposals.Secret{s.DatabasePassword, s.ServicePassword}
-	for _, m := range p.MySQL {
-		all = append(all, m.AdminPassword)
-	}
-	for _, k := range p.Keystone {
-		all = append(all, k.Admin.Password)
-	}
-	if g := p.Glance; g != nil {
-		all = append(all, g.Database.Password)
-		if g.Keystone != nil {
-			all = append(all, g.Keystone.ServicePassword)
-		}
-		for _, b := range g.Backings {
-			all = append(all, b.Key)
-		}
-	}
-	var out []string
-	for _, secret := range all {
-		if !secret.IsZero() {
-			out = append(out, secret.Reveal())
-		}
-	}
-	return out
 }
 
 // recover reads generated passwords from the nodes, if the proposal leaves

@@ -65,7 +65,7 @@ func (a *app) destroy(ctx context.Context, path string, what roles.DestroyOption
 		return p.Err()
 	}
 	s.progress.End()
-	a.view.Show(view.Plan{Source: s.source, Plan: p, Trips: s.roundTrips()})
+	a.view.Show(view.Plan{Source: s.source, Plan: p, Trips: s.roundTrips(), Nothing: "Nothing to take away."})
 	if !p.Empty() {
 		if err := a.confirm(ctx, approve, "Take this away?"); err != nil {
 			return err

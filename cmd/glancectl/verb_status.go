@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +38,9 @@ func (a *app) status(ctx context.Context, path string) error {
 		return err
 	}
 	r := view.Status{Source: s.source, Nodes: nodeStates(p)}
+	for _, n := range r.Nodes {
+		n.ImageNode = s.proposal.Glance != nil && slices.Contains(s.proposal.Glance.Nodes, n.Node)
+	}
 	s.progress.Begin("asking the services")
 	sick := s.askAll(ctx, stages, &r)
 	s.progress.End()
@@ -71,6 +76,7 @@ func nodeStates(p *provision.Plan) []*view.NodeState {
 				n.Error = t.Err.Error()
 			}
 			if r := t.Receipt; r != nil {
+				n.Destroyed = !slices.ContainsFunc(r.Entries, func(e provision.Entry) bool { return strings.HasPrefix(e.ID, "file:") })
 				n.Applied, n.Revision, n.Modified, n.Glancectl = r.Time, r.Revision, r.Modified, r.Version
 			}
 		}
@@ -81,8 +87,8 @@ func nodeStates(p *provision.Plan) []*view.NodeState {
 // askAll asks every check once and reports whether one failed.
 func (s *session) askAll(ctx context.Context, stages []provision.Stage, r *view.Status) (sick bool) {
 	for _, n := range r.Nodes {
-		if n.Error != "" {
-			continue
+		if n.Error != "" || n.Applied.IsZero() || n.Destroyed {
+			continue // whatever answers there is none of ours
 		}
 		h, err := s.pool.Connect(ctx, n.Node)
 		if err != nil {

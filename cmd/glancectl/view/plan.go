@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,9 @@ type Plan struct {
 	Plan   *provision.Plan
 	Apply  string // the command that makes it so; "" when it follows at once
 	Trips  int64  // the most round trips that one node took
+	// Nothing is said when there is nothing to do; "" means that everything
+	// is as the proposal says.
+	Nothing string
 }
 
 func (r Plan) talk() bool { return false }
@@ -164,7 +168,7 @@ func (r Plan) text(p *paper) {
 	case t.Empty() && failed > 0:
 		p.print("\nNo changes on what could be reached.\n")
 	case t.Empty():
-		p.print("\n%s\n", p.in(green, "No changes: everything is as the proposal says."))
+		p.print("\n%s\n", p.in(green, cmp.Or(r.Nothing, "No changes: everything is as the proposal says.")))
 	default:
 		p.print("\nPlan: %s.\n", t)
 	}
@@ -172,7 +176,7 @@ func (r Plan) text(p *paper) {
 		p.print("%s\n", p.in(yellow, count(t.Drifted, "change")+" made by hand on the nodes since the last apply will be undone."))
 	}
 	if failed > 0 {
-		p.print("%s\n", p.in(red, count(failed, "node")+" could not be looked at; an apply leaves it out."))
+		p.print("%s\n", p.in(red, count(failed, "target")+" could not be looked at and will be left out."))
 	}
 	if r.Apply != "" && !t.Empty() {
 		p.print("To make it so: %s\n", r.Apply)

@@ -15,8 +15,10 @@ type Status struct {
 // A NodeState is how one machine is.
 type NodeState struct {
 	Node      string       `json:"node"`
-	Error     string       `json:"error,omitempty"` // why it could not be looked at
-	Applied   time.Time    `json:"applied,omitzero"`
+	Error     string       `json:"error,omitempty"`  // why it could not be looked at
+	ImageNode bool         `json:"image_node"`       // the proposal gives it the role
+	Applied   time.Time    `json:"applied,omitzero"` // zero: never
+	Destroyed bool         `json:"destroyed,omitempty"`
 	Revision  string       `json:"revision,omitempty"` // of the last apply
 	Modified  bool         `json:"modified,omitempty"`
 	Glancectl string       `json:"glancectl,omitempty"` // the version that applied
@@ -54,8 +56,13 @@ func (r Status) text(p *paper) {
 			p.indented("  ", p.in(red, "cannot look at it: ")+n.Error)
 			continue
 		}
-		if !n.Applied.IsZero() {
+		switch {
+		case n.Destroyed:
+			p.print("  destroyed  %s; its data is still there\n", n.applied())
+		case !n.Applied.IsZero():
 			p.print("  applied    %s\n", n.applied())
+		case n.ImageNode:
+			p.print("  applied    never\n")
 		}
 		p.print("  changes    %s\n", n.pending(p))
 		for _, c := range n.Checks {

@@ -54,6 +54,8 @@ func records() map[string]Record {
 			{Node: "image-1", Applied: when, Revision: "0123456789abcdef", Modified: true, Glancectl: "v1", Pending: 2, Drifted: 1,
 				Checks: []CheckState{{Check: "a answers", OK: true}, {Check: "b answers", Error: "connection refused"}}},
 			{Node: "image-2", Error: "no route to host"},
+			{Node: "image-3", ImageNode: true, Pending: 40},
+			{Node: "image-4", ImageNode: true, Pending: 35, Applied: when, Destroyed: true, Glancectl: "v1"},
 			{Node: ""},
 		}},
 		"mistakes": Mistakes{proposals.Diagnostics{{Severity: "error", Summary: "unknown attribute \"prt\"", Detail: "Did you mean \"port\"?", File: "p.hcl", Line: 3, Column: 5, Snippet: "    prt = 1"}}},
