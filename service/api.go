@@ -42,6 +42,10 @@ func RunAPI(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if p.area, err = p.openImports(catalog); err != nil {
+		return err
+	}
+	defer p.area.close()
 	images, err := p.images(catalog, dataCache(cache), rules)
 	if err != nil {
 		return err
@@ -62,7 +66,17 @@ func RunAPI(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	err = p.serve(ctx, handler, catalog)
+	imports, err := p.beginImports(ctx, images)
+	if err != nil {
+		return err
+	}
+	defer imports.close()
+	return p.serveCached(ctx, handler, catalog, cache)
+}
+
+// serveCached serves, and then waits for the cache, if there is one.
+func (p *process) serveCached(ctx context.Context, h http.Handler, catalog *sqlcatalog.Catalog, cache *imagecache.Cache) error {
+	err := p.serve(ctx, h, catalog)
 	if cache == nil {
 		return err
 	}

@@ -95,6 +95,7 @@ type process struct {
 	*config.Settings
 	program config.Program
 	o       Options
+	area    *importArea // of the api; nil: nothing is imported
 	output  *oslolog.Log
 	log     *slog.Logger
 }
@@ -210,6 +211,9 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *
 	}
 	if p.Images.Notifier == "logging" {
 		o.Notify = &eventLog{p.log.With(slog.String(oslolog.NameKey, "glance.notifier"))}
+	}
+	if p.area != nil {
+		o.Import = p.area.ImportOptions
 	}
 	if rules != nil {
 		o.Policy, o.Properties = rules, rules.properties

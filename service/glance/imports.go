@@ -35,14 +35,12 @@ type ImportOptions struct {
 // A Staging keeps data on its way into a store. Only this machine uses it.
 type Staging interface {
 	Store
+	Discarder
 	// URL returns the URL that the data of an image has, or would have.
 	URL(id ID) string
 	// Held returns the images that there is data of: whole, or left behind by
 	// a Put that never ended.
 	Held(ctx context.Context) (whole, parts []ID, err error)
-	// Discard removes all data of an image, also what is left of Puts that
-	// never ended. That there is none is no error.
-	Discard(ctx context.Context, id ID) error
 }
 
 // A Fetcher gets data from other machines. What it refuses is not asked for,

@@ -7,10 +7,11 @@ import (
 	"slices"
 )
 
-// A Locator is a Store that knows where the data of an image is, or would be.
-// Without it, an object that nobody recorded stays.
-type Locator interface {
-	URL(id ID) string
+// A Discarder is a Store that removes all data of an image, also what nobody
+// recorded and what is left of Puts that never ended. That there is none is no
+// error. In a store that is none, such data stays.
+type Discarder interface {
+	Discard(ctx context.Context, id ID) error
 }
 
 // abandon puts an image in order whose import is dead: its task has failed,
@@ -76,11 +77,11 @@ func (s *Images) removeTraces(ctx context.Context, id ID) error {
 		return fmt.Errorf("abandon import of %s: %w", id, err)
 	}
 	for _, store := range s.stores {
-		l, ok := store.(Locator)
+		d, ok := store.(Discarder)
 		if !ok {
 			continue
 		}
-		if err := store.Delete(ctx, l.URL(id)); err != nil && !errors.Is(err, ErrNotFound) {
+		if err := d.Discard(ctx, id); err != nil {
 			return fmt.Errorf("abandon import of %s: %w", id, err)
 		}
 	}

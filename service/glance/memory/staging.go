@@ -9,7 +9,7 @@ import (
 
 var _ glance.Staging = (*Store)(nil)
 
-// URL implements glance.Staging and glance.Locator.
+// URL implements glance.Staging.
 func (s *Store) URL(id glance.ID) string { return "memory://" + string(id) }
 
 // Held implements glance.Staging. There are no parts.
@@ -23,7 +23,7 @@ func (s *Store) Held(ctx context.Context) (whole, parts []glance.ID, err error) 
 	return whole, nil, ctx.Err()
 }
 
-// Discard implements glance.Staging.
+// Discard implements glance.Discarder.
 func (s *Store) Discard(_ context.Context, id glance.ID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,6 +8,7 @@ package apiv2
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 
 	"glancectl/service/glance"
@@ -57,7 +58,7 @@ func New(images *glance.Images, o Options) *API {
 		o:          o,
 		properties: imageProperties(images.DiskFormats(), images.ContainerFormats()),
 	}
-	a.table = a.routes()
+	a.table = slices.Concat(a.routes(), a.taskRoutes(), a.importRoutes())
 	if o.Definitions != nil {
 		a.table = append(a.table, (&metadefs{o.Definitions, o.LimitDefault, o.LimitMax}).routes()...)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -180,13 +181,37 @@ func newService(t testing.TB, o Options) *service {
 		PropertyQuota: 5,
 		TagQuota:      3,
 		MemberQuota:   2,
+		Import: glance.ImportOptions{
+			Methods: []string{glance.GlanceDirect, glance.WebDownload},
+			Tasks:   &memory.Tasks{Now: now}, Staging: new(memory.Store), Fetcher: slowWeb{},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		images.Drain(ctx) // broken off are the downloads that never end
+	})
 	o.Definitions = metadef.New(&memory.Metadefs{Now: now}, metadef.Options{})
 	s.images, s.api = images, New(images, o)
 	return s
+}
+
+// slowWeb is a glance.Fetcher that knows one host, whose answer never comes.
+type slowWeb struct{}
+
+func (slowWeb) Check(_ context.Context, uri string) error {
+	if !strings.HasPrefix(uri, "http://good.example/") {
+		return errors.New("not allowed")
+	}
+	return nil
+}
+
+func (slowWeb) Fetch(ctx context.Context, _ string) (io.ReadCloser, int64, error) {
+	<-ctx.Done()
+	return nil, 0, ctx.Err()
 }
 
 func numbered(n int64) glance.ID {

@@ -44,6 +44,7 @@ func (a *API) createImage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", base(r)+"/v2/images/"+string(im.ID))
+	a.offerImport(w.Header())
 	return reply(w, http.StatusCreated, a.appendImage(nil, im))
 }
 

@@ -22,6 +22,9 @@ type method struct {
 	handle handler
 }
 
+// anyMethod is the name of a method that stands for all others, behind them.
+const anyMethod = "*"
+
 // routes is everything under /v2. The order is that of the paths' age; no two
 // of them match the same request.
 func (a *API) routes() []route {
@@ -136,7 +139,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 		}
 		allowed := make([]string, 0, len(rt.methods))
 		for _, m := range rt.methods {
-			if m.name != r.Method {
+			if m.name != r.Method && m.name != anyMethod {
 				allowed = append(allowed, m.name)
 				continue
 			}

@@ -48,6 +48,7 @@ type Settings struct {
 	Scrub    Scrub
 	Database Database
 	Stores   Stores
+	Imports  Imports
 	Keystone Keystone
 	Access   Access
 	Health   Health

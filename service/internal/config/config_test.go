@@ -78,6 +78,10 @@ func TestDefaults(t *testing.T) {
 		Scrub:    config.Scrub{Every: 5 * time.Minute},
 		Database: config.Database{URL: "sqlite:////x", Pos: "CONF:2", Recycle: time.Hour},
 		Stores:   config.Stores{Enabled: []string{"file"}, Default: "file", FileDir: "/var/lib/glance/images"},
+		Imports: config.Imports{
+			Methods: []string{"glance-direct", "web-download"}, StagingDir: "/var/lib/glance/staging", TaskTTL: 48 * time.Hour, AtOnce: 10,
+			Web: config.Web{AllowedSchemes: []string{"http", "https"}, AllowedPorts: []int{80, 443}},
+		},
 		Keystone: config.Keystone{
 			Project: "service", UserDomain: "Default", ProjectDomain: "Default", CacheTime: 5 * time.Minute,
 		},

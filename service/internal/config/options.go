@@ -17,6 +17,7 @@ import (
 // settings reads every option there is. What a program has no use for is read
 // all the same: it may not be wrong there either.
 func (r *reader) settings(p Program) *Settings {
+	stores := r.stores()
 	return &Settings{
 		Log:      r.log(p),
 		Server:   r.server(p),
@@ -24,7 +25,8 @@ func (r *reader) settings(p Program) *Settings {
 		Cache:    r.cache(),
 		Scrub:    r.scrub(),
 		Database: r.database(),
-		Stores:   r.stores(),
+		Stores:   stores,
+		Imports:  r.imports(stores),
 		Keystone: r.keystone(),
 		Access:   r.access(p),
 		Health:   r.health(),

@@ -15,7 +15,7 @@ import (
 // A Store can be a staging area as well.
 var _ glance.Staging = (*Store)(nil)
 
-// URL implements glance.Staging and glance.Locator.
+// URL implements glance.Staging.
 func (s *Store) URL(id glance.ID) string {
 	return (&url.URL{Scheme: "file", Path: s.file(string(id))}).String()
 }
@@ -50,7 +50,7 @@ func partOf(name string) (glance.ID, bool) {
 	return id, err == nil
 }
 
-// Discard implements glance.Staging. A Put that is under way fails.
+// Discard implements glance.Discarder. A Put that is under way fails.
 func (s *Store) Discard(_ context.Context, id glance.ID) error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {

@@ -64,7 +64,10 @@ type Store struct {
 	commits [64]sync.Mutex
 }
 
-var _ glance.Store = (*Store)(nil)
+var (
+	_ glance.Store     = (*Store)(nil)
+	_ glance.Discarder = (*Store)(nil)
+)
 
 // Open returns the store that c describes. It does not connect.
 func Open(c Config) (*Store, error) {
@@ -211,6 +214,15 @@ func (s *Store) Delete(ctx context.Context, location string) error {
 	}
 	if err := s.conn.ObjectDelete(ctx, container, name); err != nil {
 		return s.failed(ctx, what, err)
+	}
+	return nil
+}
+
+// Discard implements glance.Discarder. Segments that no object holds together
+// are not found.
+func (s *Store) Discard(ctx context.Context, id glance.ID) error {
+	if err := s.Delete(ctx, s.url(id)); err != nil && !errors.Is(err, glance.ErrNotFound) {
+		return err
 	}
 	return nil
 }

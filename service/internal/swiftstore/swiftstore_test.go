@@ -141,6 +141,21 @@ func TestStoreOfWholeObjects(t *testing.T) {
 	})
 }
 
+// What nobody recorded is removed by the image that it was for.
+func TestDiscard(t *testing.T) {
+	c := newCluster(t)
+	s := open(t, c.config())
+	if _, _, err := s.Put(t.Context(), id, bytes.NewReader(make([]byte, 256<<10+1))); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing
+		if err := s.Discard(t.Context(), id); err != nil {
+			t.Errorf("Discard: %v", err)
+		}
+		c.objects(t)
+	}
+}
+
 func TestLayout(t *testing.T) {
 	c := newCluster(t)
 	s := open(t, c.config())

@@ -1,0 +1,115 @@
+package apiv2
+
+import (
+	"net/http"
+	"strings"
+
+	"glancectl/service/glance"
+)
+
+// importRoutes is how data comes into images by other ways than an upload.
+func (a *API) importRoutes() []route {
+	return []route{
+		{"/v2/info/import", []method{{"GET", false, a.showImportMethods}}},
+		{"/v2/images/{id}/import", []method{{"POST", true, a.importImage}}},
+		{"/v2/images/{id}/stage", []method{{"PUT", true, a.stage}}},
+	}
+}
+
+func (a *API) showImportMethods(w http.ResponseWriter, r *http.Request) error {
+	return reply(w, http.StatusOK, appendJSON(nil, object{{"import-methods", object{
+		{"description", "Import methods available."},
+		{"type", "array"},
+		{"value", a.images.ImportMethods()},
+	}}}))
+}
+
+// offerImport tells the client that has made an image how data can come in.
+func (a *API) offerImport(h http.Header) {
+	if methods := a.images.ImportMethods(); len(methods) > 0 {
+		h.Set("OpenStack-image-import-methods", strings.Join(methods, ","))
+	}
+}
+
+func (a *API) stage(w http.ResponseWriter, r *http.Request) error {
+	if mediaType(r) != octets {
+		return unsupported(r, nil)
+	}
+	id, err := imageID(r, noImage)
+	if err != nil {
+		return err
+	}
+	err = a.images.Stage(r.Context(), id, r.Body, glance.UploadOptions{Size: max(r.ContentLength, 0)})
+	if err != nil {
+		return err
+	}
+	return done(w)
+}
+
+func (a *API) importImage(w http.ResponseWriter, r *http.Request) error {
+	req, err := parseImport(r)
+	if err != nil {
+		return err
+	}
+	id, err := imageID(r, noImage)
+	if err != nil {
+		return err
+	}
+	if err := a.images.Import(r.Context(), id, req); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// parseImport reads what an import is to do. What only has a meaning with
+// several stores is checked and has none.
+func parseImport(r *http.Request) (req glance.ImportRequest, err error) {
+	v, err := readJSON(r)
+	if err != nil {
+		return req, err
+	}
+	body, ok := v.(map[string]any)
+	if !ok {
+		return req, bad("Import request requires a 'method' field.")
+	}
+	method, ok := body["method"].(map[string]any)
+	if !ok {
+		return req, bad("Import request requires a 'method' field.")
+	}
+	name, ok := method["name"].(string)
+	if !ok {
+		return req, bad("Import request requires a 'name' field.")
+	}
+	uri, ok := method["uri"].(string)
+	if !ok && method["uri"] != nil {
+		return req, bad("Import request requires 'uri' to be a string.")
+	}
+	if err := checkStores(body, r.Header.Get("X-Image-Meta-Store")); err != nil {
+		return req, err
+	}
+	req = glance.ImportRequest{Method: name, Body: appendJSON(nil, body)}
+	if name == glance.WebDownload {
+		req.URI = uri
+	}
+	return req, nil
+}
+
+func checkStores(body map[string]any, header string) error {
+	for _, name := range []string{"all_stores", "all_stores_must_succeed"} {
+		if _, ok := body[name].(bool); !ok && body[name] != nil {
+			return bad("'%s' must be boolean value only", name)
+		}
+	}
+	_, named := body["stores"]
+	switch {
+	case body["all_stores"] == true && (named || header != ""):
+		return bad("All_stores parameter can't be used with x-image-meta-store header or stores parameter")
+	case named && header != "":
+		return bad("Stores parameter and x-image-meta-store header can't be both specified")
+	case body["all_stores_must_succeed"] == false:
+		return bad("All_stores_must_succeed can only be set with enabled_backends")
+	}
+	return nil
+}
