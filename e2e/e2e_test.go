@@ -91,7 +91,7 @@ func (r result) String() string {
 func (s *site) command(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, s.bin, args...)
 	c.Dir = s.dir
-	c.Env = append(os.Environ(), "NO_COLOR=1", "PLANTED="+planted, "PLANTED_DB="+plantedDB)
+	c.Env = append(os.Environ(), "NO_COLOR=1", "PLANTED="+planted, "PLANTED_DB="+plantedDB, "PLANTED_NOTE="+plantedNote)
 	return c
 }
 

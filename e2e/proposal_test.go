@@ -10,6 +10,9 @@ import (
 const (
 	planted   = "Planted-Service-5f1c9b7e"
 	plantedDB = "Planted-Database-a83d02c4"
+	// In an option of a config block, before and after it is changed.
+	plantedNote = "Planted-Option-77c1e0d2"
+	plantedNew  = "Planted-Changed-0be4f9a1"
 )
 
 // A draft is a proposal of a test.
@@ -38,6 +41,12 @@ variable "database_password" {
   type      = string
   sensitive = true
   default   = env("PLANTED_DB")
+}
+
+variable "note" {
+  type      = string
+  sensitive = true
+  default   = env("PLANTED_NOTE")
 }
 
 proposal "{{.Name}}" {
@@ -79,6 +88,9 @@ proposal "{{.Name}}" {
     cache {
       enabled  = {{.Cache}}
       max_size = "64MiB"
+    }
+    config "glance-scrubber" {
+      section "site" { note = var.note }
     }
 {{- if .Workers}}
     config "glance-api" {

@@ -35,14 +35,28 @@ func noSecret(t *testing.T, s *site, d draft) {
 	s.want(t, 0, nil, "plan", "--json", d.Name+".hcl")
 	s.want(t, 0, nil, "status", "--json", d.Name+".hcl")
 	s.want(t, 0, nil, "render", d.Name+".hcl")
+	// A sensitive option that changes, and one that a service refuses.
+	s.want(t, 2, []string{"glance-scrubber.conf"}, "plan", "--detailed-exitcode", "-var", "note="+plantedNew, d.Name+".hcl")
+	s.want(t, 2, []string{"glance-scrubber.conf"}, "plan", "--detailed-exitcode", "--json", "-var", "note="+plantedNew, d.Name+".hcl")
+	d.Extra = `config "glance-api" {
+      section "DEFAULT" { workers = var.note }
+    }`
+	p := s.propose(t, d)
+	s.want(t, 12, []string{"workers"}, "apply", "--auto-approve", "-var", "note="+plantedNew, p)
+	s.want(t, 12, []string{"workers"}, "apply", "--auto-approve", "--json", "-var", "note="+plantedNew, p)
+	d.Extra = ""
+	s.propose(t, d)
+	s.converged(t, p)
+
 	s.mu.Lock()
 	printed := s.all.String()
 	s.mu.Unlock()
 	var spellings []string
-	for _, secret := range []string{planted, plantedDB} {
+	for _, secret := range []string{planted, plantedDB, plantedNote} {
 		spellings = append(spellings, secret, url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret)))
 	}
-	for _, secret := range spellings {
+	// What a service says on its node of a value that it cannot use is its own.
+	for _, secret := range append(spellings, plantedNew) {
 		if i := strings.Index(printed, secret); i >= 0 {
 			t.Errorf("glancectl printed %q: …%s", secret, printed[max(0, i-200):i])
 		}
