@@ -32,6 +32,9 @@ func (p *process) openImports(catalog *sqlcatalog.Catalog) (*importArea, error) 
 		Tasks:   catalog.Tasks(),
 		TaskTTL: p.Imports.TaskTTL,
 		AtOnce:  p.Imports.AtOnce,
+		Unpack:  p.Imports.Unpack,
+		Inject:  p.Imports.Inject,
+		Spared:  p.Imports.Spared,
 	}}
 	if len(p.Imports.Methods) == 0 {
 		return a, nil

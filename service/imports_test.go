@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -400,6 +401,24 @@ func TestImportOptions(t *testing.T) {
 	if s.count("elsewhere") != 1 {
 		t.Error("data is not staged where the option says")
 	}
+
+	d = start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", `[image_import_opts]
+image_import_plugins = [image_decompression, inject_image_metadata]
+[inject_metadata_properties]
+inject = os_distro:x
+ignore_user_roles = auditor
+`)}})
+	var packed strings.Builder
+	z := gzip.NewWriter(&packed)
+	io.WriteString(z, "0123456789")
+	z.Close()
+	imageC := strings.ReplaceAll(imageB, "b", "c")
+	d.draft(imageC)
+	d.stage(imageC, packed.String())
+	d.want(202, "", "POST", "/v2/images/"+imageC+"/import", direct)
+	d.finish(imageC)
+	d.want(200, "0123456789", "GET", "/v2/images/"+imageC+"/file", "")
+	d.want(200, `"os_distro": "x"`, "GET", "/v2/images/"+imageC, "")
 
 	s.write("file", "")
 	err := service.RunAPI(t.Context(), service.Options{Files: []string{s.conf("api", "[DEFAULT]\nnode_staging_uri = file://DIR/file/x\n")}, Stderr: io.Discard})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 )
@@ -253,12 +254,18 @@ func (s *Images) bring(ctx context.Context, r *run, importing *Image, req Import
 		return nil, fmt.Errorf("import %s: %w", importing.ID, err)
 	}
 	s.notify(ctx, Event{Type: "image.prepare", Image: importing})
+	var size int64
+	if importing.Size != nil {
+		size = *importing.Size
+	}
 	if req.URI != "" {
-		if err := s.fetch(ctx, importing.ID, req.URI); err != nil {
+		n, err := s.fetch(ctx, importing.ID, req.URI)
+		if err != nil {
 			return nil, err
 		}
+		size = n
 	}
-	data, err := s.imports.Staging.Open(ctx, s.imports.Staging.URL(importing.ID), 0, -1)
+	data, err := s.unpack(ctx, importing, size)
 	if errors.Is(err, ErrNotFound) {
 		return nil, refuse(ErrNotFound, "The staged data of image %s is not here.", importing.ID)
 	}
@@ -268,24 +275,33 @@ func (s *Images) bring(ctx context.Context, r *run, importing *Image, req Import
 	defer data.Close()
 	return s.store(ctx, importing, counter{data, &r.copied}, func(active *Image) {
 		delete(active.Properties, ImportLock)
+		s.inject(CallerFrom(ctx), active)
 	})
 }
 
-// fetch downloads data to the staging area.
-func (s *Images) fetch(ctx context.Context, id ID, uri string) error {
+// inject gives an image the properties that all imported images get.
+func (s *Images) inject(c Caller, im *Image) {
+	if slices.ContainsFunc(c.Roles, func(role string) bool { return slices.Contains(s.imports.Spared, role) }) {
+		return
+	}
+	maps.Copy(im.Properties, s.imports.Inject)
+}
+
+// fetch downloads data to the staging area and returns how much there is.
+func (s *Images) fetch(ctx context.Context, id ID, uri string) (int64, error) {
 	data, size, err := s.imports.Fetcher.Fetch(ctx, uri)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer data.Close()
 	if size > s.o.MaxSize {
-		return tooLarge()
+		return 0, tooLarge()
 	}
 	n, err := s.stage(ctx, id, breakable{data})
 	if err == nil && size >= 0 && n != size {
 		err = brokeOff()
 	}
-	return err
+	return n, err
 }
 
 // breakable is a download that may break off; it says so in its own words.

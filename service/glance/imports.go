@@ -30,6 +30,13 @@ type ImportOptions struct {
 
 	TaskTTL time.Duration // how long a task is kept after its end; 0 means 48 hours
 	AtOnce  int           // imports that run at the same time; 0 means 10
+
+	// Unpack stores what is inside of gzip and zip archives instead of them.
+	Unpack bool
+	// Inject are properties that imported images get, unless the caller has
+	// one of the roles in Spared.
+	Inject map[string]string
+	Spared []string
 }
 
 // A Staging keeps data on its way into a store. Only this machine uses it.

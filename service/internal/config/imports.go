@@ -18,6 +18,9 @@ type Imports struct {
 	StagingNamed bool
 	TaskTTL      time.Duration
 	AtOnce       int
+	Unpack       bool              // the plug-in image_decompression
+	Inject       map[string]string // of the plug-in inject_image_metadata
+	Spared       []string          // roles that it does not concern
 
 	Web Web
 }
@@ -49,6 +52,7 @@ func (r *reader) imports(stores Stores) Imports {
 		},
 	}
 	im.Methods = r.importMethods()
+	r.importPlugins(&im)
 	named := r.fileURI("DEFAULT.node_staging_uri") // as before there was a store for it
 	if named = r.directory(named, "os_glance_staging_store.filesystem_store_datadir"); named != "" {
 		im.StagingDir, im.StagingNamed = named, true
@@ -73,6 +77,41 @@ func (r *reader) importMethods() []string {
 		}
 	}
 	return methods
+}
+
+// importPlugins reads what is done with data on its way in.
+func (r *reader) importPlugins(im *Imports) {
+	names := []string{"image_import_opts.image_import_plugins"}
+	inject := r.pairs("inject_metadata_properties.inject")
+	spared := r.list([]string{"admin"}, "inject_metadata_properties.ignore_user_roles")
+	for _, plugin := range r.bracketed(nil, names...) {
+		switch plugin {
+		case "image_decompression":
+			im.Unpack = true
+		case "inject_image_metadata":
+			im.Inject, im.Spared = inject, spared
+		case "no_op":
+		default:
+			v, _, _ := r.lookup(names)
+			r.wrong(v, names, "a list of plug-ins that there are: image_decompression, inject_image_metadata")
+		}
+	}
+}
+
+// pairs returns words between commas, each a name and a value with a colon
+// between them.
+func (r *reader) pairs(names ...string) map[string]string {
+	all := make(map[string]string)
+	for _, w := range r.list(nil, names...) {
+		name, value, ok := strings.Cut(w, ":")
+		if name = strings.Trim(strings.TrimSpace(name), `"'`); !ok || name == "" {
+			v, _, _ := r.lookup(names)
+			r.wrong(v, names, "a list of names with values, such as a:1,b:2")
+			return nil
+		}
+		all[name] = strings.Trim(strings.TrimSpace(value), `"'`)
+	}
+	return all
 }
 
 // bracketed is list for the options that are written in brackets, with words

@@ -26,12 +26,18 @@ allowed_hosts = [mirror.example, "10.0.0.1"]
 disallowed_hosts = []
 allowed_ports = []
 disallowed_ports = [22,25]
+[image_import_opts]
+image_import_plugins = [no_op, "image_decompression", inject_image_metadata]
+[inject_metadata_properties]
+ignore_user_roles = admin, operator
+inject = "os_distro":x, source : "http://y"
 `)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := config.Imports{
 		Methods: []string{"web-download"}, StagingDir: "/srv/staging", StagingNamed: true, TaskTTL: time.Hour, AtOnce: 3,
+		Unpack: true, Inject: map[string]string{"os_distro": "x", "source": "http://y"}, Spared: []string{"admin", "operator"},
 		Web: config.Web{
 			AllowedSchemes: []string{"https"}, DisallowedSchemes: []string{"http"},
 			AllowedHosts:    []string{"mirror.example", "10.0.0.1"},
@@ -62,13 +68,15 @@ func TestStagingDirectory(t *testing.T) {
 
 func TestImportMistakes(t *testing.T) {
 	for text, want := range map[string]string{
-		"[DEFAULT]\nenabled_import_methods = [glance-download]\n":   `[DEFAULT] enabled_import_methods: "[glance-download]" is not a list of methods that there are: glance-direct, web-download`,
-		"[DEFAULT]\nnode_staging_uri = /tmp/staging\n":              `[DEFAULT] node_staging_uri: "/tmp/staging" is not a URI of a directory, such as file:///var/lib/glance/staging`,
-		"[DEFAULT]\nnode_staging_uri = file://host/staging\n":       `is not a URI of a directory`,
-		"[os_glance_staging_store]\nfilesystem_store_datadir = x\n": `[os_glance_staging_store] filesystem_store_datadir: "x" is not an absolute path`,
-		"[import_filtering_opts]\nallowed_ports = [http]\n":         `[import_filtering_opts] allowed_ports: "[http]" is not a list of ports from 1 to 65535`,
-		"[import_filtering_opts]\ndisallowed_ports = [0]\n":         `is not a list of ports from 1 to 65535`,
-		"[task]\ntask_time_to_live = 0\n":                           `[task] task_time_to_live: "0" is not a number from 1 to`,
+		"[DEFAULT]\nenabled_import_methods = [glance-download]\n":          `[DEFAULT] enabled_import_methods: "[glance-download]" is not a list of methods that there are: glance-direct, web-download`,
+		"[DEFAULT]\nnode_staging_uri = /tmp/staging\n":                     `[DEFAULT] node_staging_uri: "/tmp/staging" is not a URI of a directory, such as file:///var/lib/glance/staging`,
+		"[DEFAULT]\nnode_staging_uri = file://host/staging\n":              `is not a URI of a directory`,
+		"[os_glance_staging_store]\nfilesystem_store_datadir = x\n":        `[os_glance_staging_store] filesystem_store_datadir: "x" is not an absolute path`,
+		"[import_filtering_opts]\nallowed_ports = [http]\n":                `[import_filtering_opts] allowed_ports: "[http]" is not a list of ports from 1 to 65535`,
+		"[import_filtering_opts]\ndisallowed_ports = [0]\n":                `is not a list of ports from 1 to 65535`,
+		"[image_import_opts]\nimage_import_plugins = [image_conversion]\n": `"[image_conversion]" is not a list of plug-ins that there are: image_decompression, inject_image_metadata`,
+		"[inject_metadata_properties]\ninject = x\n":                       `[inject_metadata_properties] inject: "x" is not a list of names with values`,
+		"[task]\ntask_time_to_live = 0\n":                                  `[task] task_time_to_live: "0" is not a number from 1 to`,
 	} {
 		if _, err := load(t, config.API, minimal+text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v; want %s", text, err, want)
