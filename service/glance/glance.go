@@ -108,9 +108,10 @@ type Catalog interface {
 	// its properties, tags and locations, in a constant number of statements.
 	List(ctx context.Context, q Query) ([]*Image, error)
 	// Update writes what differs between before and after, and only that, so
-	// that two updates of different attributes both survive. The status
-	// changes only if the row still has before.Status, else ErrConflict and
-	// nothing is written; ErrNotFound if the image is gone. It sets
+	// that two updates of different attributes both survive. The status and
+	// the formats change only if the row still has before.Status, else
+	// ErrConflict and nothing is written: data is looked at as what it was
+	// declared to be when it began to come. ErrNotFound if the image is gone. It sets
 	// after.UpdatedAt. After status Deleted the row and all that belongs to
 	// it count as deleted. PendingDelete hides an image the same way, for Get
 	// and List alike, but the image keeps its locations, and an Update may

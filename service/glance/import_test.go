@@ -297,6 +297,10 @@ func TestImportUnderway(t *testing.T) {
 	if _, err := h.Update(as(t, "member t1"), im.ID, []glance.Change{{Attribute: "name", Value: "new"}}); err != nil {
 		t.Errorf("Update: %v", err)
 	}
+	for _, attribute := range []string{"disk_format", "container_format"} { // it is looked at as what it was when it began
+		_, err := h.Update(as(t, "member t1"), im.ID, []glance.Change{{Op: glance.Replace, Attribute: attribute, Value: "ami"}})
+		is(t, "Update of "+attribute, err, glance.ErrForbidden)
+	}
 	_, err := h.Update(as(t, "member t1"), im.ID, []glance.Change{{Op: glance.Remove, Attribute: glance.ImportLock}})
 	is(t, "Update of the lock", err, glance.ErrForbidden)
 	if err := h.Delete(as(t, "member t1"), im.ID); err != nil {

@@ -122,14 +122,18 @@ func (s *Images) applyBase(c Caller, im *Image, ch Change, a attribute) error {
 	if !a.set(im, ch.Value) {
 		return refuse(ErrInvalid, "Invalid value for attribute '%s'.", ch.Attribute)
 	}
-	if a.format && im.Status != Queued && im.Status != Importing &&
-		(!equal(old.DiskFormat, im.DiskFormat) || !equal(old.ContainerFormat, im.ContainerFormat)) {
+	if a.format && im.Status != Queued && FormatsDiffer(old, im) {
 		return refuse(ErrForbidden, "Attribute %s can be only replaced for a queued image.", ch.Attribute)
 	}
 	if ch.Attribute == "visibility" {
 		return s.allowVisibility(c, im)
 	}
 	return nil
+}
+
+// FormatsDiffer says whether a and b are declared to be different things.
+func FormatsDiffer(a, b *Image) bool {
+	return !equal(a.DiskFormat, b.DiskFormat) || !equal(a.ContainerFormat, b.ContainerFormat)
 }
 
 func applyProperty(im *Image, ch Change) error {

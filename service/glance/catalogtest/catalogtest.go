@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) glance.Catalog) {
 		{"stale updates both survive", staleUpdates},
 		{"concurrent updates all survive", concurrentUpdates},
 		{"one of many status changes wins", oneWins},
+		{"formats change in the status that is known", formatsChange},
 		{"one of many imports gets the lock", oneLocks},
 		{"the import lock is changed by who knows it", lockChanges},
 

@@ -93,3 +93,34 @@ func lockChanges(t *testing.T, c glance.Catalog) {
 		t.Errorf("the lock that was freed is %q", got)
 	}
 }
+
+// formatsChange has an image that begins to get data while somebody declares it
+// to be something else.
+func formatsChange(t *testing.T, c glance.Catalog) {
+	create(t, c, bare(1))
+	queued := get(t, c, id(1))
+	for _, set := range []func(im *glance.Image){
+		func(im *glance.Image) { im.DiskFormat = p("qcow2") },
+		func(im *glance.Image) { im.ContainerFormat = p("bare") },
+	} {
+		after := clone(queued)
+		set(after)
+		if err := c.Update(t.Context(), queued, after); err != nil {
+			t.Errorf("Update while nothing has changed: %v", err)
+		}
+	}
+	change(t, c, id(1), func(im *glance.Image) { im.Status = glance.Saving })
+	want := get(t, c, id(1))
+	for _, set := range []func(im *glance.Image){
+		func(im *glance.Image) { im.DiskFormat = p("raw") },
+		func(im *glance.Image) { im.DiskFormat, im.Name = nil, p("new") },
+		func(im *glance.Image) { im.ContainerFormat = p("ovf") },
+	} {
+		before := clone(want)
+		before.Status = glance.Queued
+		after := clone(before)
+		set(after)
+		is(t, "Update of a format after the status has changed", c.Update(t.Context(), before, after), glance.ErrConflict)
+	}
+	same(t, "image after refused updates", get(t, c, id(1)), want)
+}

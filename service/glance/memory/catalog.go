@@ -83,7 +83,7 @@ func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error
 		return missing(before.ID)
 	}
 	moves := before.Status != after.Status
-	if moves && im.Status != before.Status {
+	if (moves || glance.FormatsDiffer(before, after)) && im.Status != before.Status {
 		return fmt.Errorf("image %s is %s, not %s: %w", im.ID, im.Status, before.Status, glance.ErrConflict)
 	}
 	was, locked := before.Properties[glance.ImportLock]

@@ -65,3 +65,36 @@ func TestForeignTaskRows(t *testing.T) {
 		}
 	})
 }
+
+// To MySQL a removed property of another case has the row of the lock.
+func TestLockOverAnotherCase(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		c := synced(t, url)
+		im := &glance.Image{
+			ID: "71c675ab-d94f-49cd-a114-e12490b328d9", Status: glance.Queued, Visibility: glance.Shared,
+			Properties: map[string]string{"OS_GLANCE_import_task": "x"},
+		}
+		if err := c.Create(t.Context(), im); err != nil {
+			t.Fatal(err)
+		}
+		step := func(before, after map[string]string) {
+			t.Helper()
+			was, is := im.Clone(), im.Clone()
+			was.Properties, is.Properties = before, after
+			if err := c.Update(t.Context(), was, is); err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.Get(t.Context(), im.ID, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(after, got.Properties); diff != "" {
+				t.Errorf("properties (-want +got):\n%s", diff)
+			}
+		}
+		step(im.Properties, map[string]string{})
+		locked := map[string]string{glance.ImportLock: "task"}
+		step(map[string]string{}, locked)
+		step(locked, map[string]string{})
+	})
+}

@@ -98,7 +98,7 @@ func (c *Catalog) updateRow(ctx context.Context, tx *sql.Tx, before, after *glan
 	}
 	where := ` WHERE id = ? AND deleted = ?`
 	args = append(args, after.ID, gone(before.Status))
-	if before.Status != after.Status {
+	if before.Status != after.Status || glance.FormatsDiffer(before, after) {
 		where += ` AND status = ?`
 		args = append(args, before.Status)
 	}

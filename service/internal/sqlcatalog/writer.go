@@ -83,8 +83,8 @@ func (w writer) setProperty(ctx context.Context, name, value string) error {
 // lock sets the import lock where an earlier one has left its row; ErrConflict
 // if somebody holds it.
 func (w writer) lock(ctx context.Context, value string) error {
-	n, err := affected(w.tx.ExecContext(ctx, `UPDATE image_properties SET value = ?, updated_at = ?, deleted = ?, deleted_at = NULL
-		WHERE image_id = ? AND name = ? AND deleted = ?`, value, w.dialect.time(w.now), false, w.id, glance.ImportLock, true))
+	n, err := affected(w.tx.ExecContext(ctx, `UPDATE image_properties SET name = ?, value = ?, updated_at = ?, deleted = ?, deleted_at = NULL
+		WHERE image_id = ? AND name = ? AND deleted = ?`, glance.ImportLock, value, w.dialect.time(w.now), false, w.id, glance.ImportLock, true))
 	if err == nil && n == 0 {
 		err = fmt.Errorf("%w: %s is set", glance.ErrConflict, glance.ImportLock)
 	}
