@@ -168,7 +168,7 @@ func (d *decoder) mysql(p *Proposal, b *labelled) {
 	var raw mysqlBlock
 	d.block("mysql", b.plain(), &raw)
 	d.name("mysql", b)
-	m := &MySQL{Name: b.Label, Port: d.port(raw.Port), Socket: d.path(raw.Socket), Address: d.host(raw.Address)}
+	m := &MySQL{Name: b.Label, Port: d.port(raw.Port), Socket: d.file(raw.Socket), Address: d.host(raw.Address)}
 	if node := d.nodeNamed(p, raw.Node); node != nil {
 		m.Node = node.Name
 		m.Address = cmp.Or(m.Address, node.Address)
@@ -231,8 +231,8 @@ func (d *decoder) admin(b *plain, k *Keystone) KeystoneAdmin {
 	var raw keystoneAdminBlock
 	d.block("keystone.admin", b, &raw)
 	a := KeystoneAdmin{
-		Openrc:        d.path(raw.Openrc),
-		CloudsYAML:    d.path(raw.CloudsYAML),
+		Openrc:        d.file(raw.Openrc),
+		CloudsYAML:    d.file(raw.CloudsYAML),
 		Cloud:         d.filled(raw.Cloud),
 		Username:      d.filled(raw.Username),
 		Password:      d.secret(raw.Password),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -22,6 +23,9 @@ type roleReader struct {
 	g     *GlanceServer
 	def   hcl.Range
 	files map[string]use // what uses a file on the node
+
+	dirs    []claim // the directories that the service writes to
+	configs []claim // its configuration files
 }
 
 // A use of a file, and where it was written; no place when it was not.
@@ -57,6 +61,11 @@ func (d *decoder) role(p *Proposal, b *labelled, index int) {
 		ScrubTime:        d.duration(raw.ScrubTime),
 	}
 	p.Glance = r.g
+	r.claim("role", workingPlace, r.g.WorkingDirectory, raw.WorkingDirectory)
+	if r.g.WorkingDirectory != "" {
+		r.claim("role", lockPlace, path.Join(r.g.WorkingDirectory, "lock"), raw.WorkingDirectory)
+	}
+	r.claim("role", pidPlace, r.g.PIDDirectory, raw.PIDDirectory)
 	r.nodes(raw.Nodes)
 	r.images(raw.Images)
 	r.backings(raw.Backings)
@@ -69,6 +78,7 @@ func (d *decoder) role(p *Proposal, b *labelled, index int) {
 	r.g.Prefetcher = r.job("prefetcher", r.single("prefetcher", raw.Prefetcher))
 	r.g.Pruner = r.job("pruner", r.single("pruner", raw.Pruner))
 	r.config(raw.Config)
+	r.checkPlaces()
 }
 
 // orEmpty returns b, or an empty block if it was left out.
@@ -129,12 +139,7 @@ func (r *roleReader) cache(b *plain) {
 		MaxSize:      r.size(raw.MaxSize),
 		ExtraToFree:  r.share(raw.ExtraToFree),
 	}
-	for _, backing := range r.g.Backings {
-		c, i := r.g.Cache.Directory, backing.Directory
-		if c != "" && i != "" && (strings.HasPrefix(c+"/", i+"/") || strings.HasPrefix(i+"/", c+"/")) {
-			r.errorf(place(raw.Directory, b.DefRange), "Give each a directory of its own: the pruner removes files from the cache.", "the cache and the images share the directory %q", c)
-		}
-	}
+	r.claim("role.cache", cachePlace, r.g.Cache.Directory, raw.Directory)
 }
 
 func (r *roleReader) daemons(raw *roleBlock) {
@@ -189,13 +194,19 @@ func (r *roleReader) job(name string, b *plain) Job {
 	}
 }
 
-// own returns a path that nothing else of the role may use.
+// own returns the path of a file that nothing else of the role may use.
 func (r *roleReader) own(element string, a *hcl.Attribute) string {
-	file := r.path(a)
+	file := r.file(a)
 	if file == "" {
 		return ""
 	}
-	mine := use{what: element + "'s " + a.Name}
+	what := element + "'s " + a.Name
+	if a.Name == "log_file" {
+		r.claimLogs(element, a, file)
+	} else {
+		r.configs = append(r.configs, newClaim("role."+element, what, file, a))
+	}
+	mine := use{what: what}
 	if r.origins[a] != nil {
 		mine.place = a.Expr.Range()
 	}
@@ -207,6 +218,6 @@ func (r *roleReader) own(element string, a *hcl.Attribute) string {
 	if mine.place.Filename == "" {
 		mine, other = other, mine // the mistake is where something was written
 	}
-	r.errorf(mine.place, "Give each a file of its own.", "%s is also %s: %q", mine.what, other.what, file)
+	r.errorf(mine.place, "Give each a file of its own.", "%s is also %s: %s", mine.what, other.what, shown(a, fmt.Sprintf("%q", file)))
 	return file
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -52,7 +53,9 @@ func (r *roleReader) backing(b *labelled) (Backing, bool) {
 	case "file":
 		var raw fileBackingBlock
 		r.block("role.backing.file", b.plain(), &raw)
-		return Backing{Type: "file", Default: r.boolean(raw.Default), Directory: r.path(raw.Directory)}, true
+		file := Backing{Type: "file", Default: r.boolean(raw.Default), Directory: r.path(raw.Directory)}
+		r.claim("role.backing.file", imagesPlace, file.Directory, raw.Directory)
+		return file, true
 	case "swift":
 		var raw swiftBackingBlock
 		r.block("role.backing.swift", b.plain(), &raw)
@@ -165,6 +168,8 @@ func (r *roleReader) sqliteDatabase(b *labelled) {
 		file, found := strings.CutPrefix(r.g.Database.Connection, sqlitePrefix)
 		if !found || !plainPath.MatchString(file) || strings.HasSuffix(file, "/") {
 			r.errorf(raw.Connection.Expr.Range(), `Write sqlite: and four slashes, as in "sqlite:////var/lib/glance/glance.sqlite".`, "connection does not name a file by its absolute path: %q", r.g.Database.Connection)
+		} else {
+			r.claim("role.database.sqlite", databasePlace, path.Dir(path.Clean(file)), raw.Connection)
 		}
 	}
 	if len(r.g.Nodes) > 1 {

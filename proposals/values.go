@@ -162,11 +162,7 @@ func (d *decoder) path(a *hcl.Attribute) string {
 	}
 	switch {
 	case !path.IsAbs(s):
-		advice := "Write the whole path, starting with a slash."
-		if s != "" && !strings.HasPrefix(s, "~") {
-			advice = fmt.Sprintf("Write the whole path, such as %q.", path.Join("/var/lib/glance", path.Base(s)))
-		}
-		d.errorf(a.Expr.Range(), advice, "%s is not an absolute path: %q", a.Name, s)
+		d.errorf(a.Expr.Range(), adviseAbsolute(a.Name, s), "%s is not an absolute path: %q", a.Name, s)
 		return ""
 	case !plainPath.MatchString(s):
 		d.errorf(a.Expr.Range(), "Use letters, digits and . _ - @ + : , = only: the path is written into cron and configuration files.", "%s holds a character that is not allowed: %q", a.Name, s)
@@ -176,6 +172,39 @@ func (d *decoder) path(a *hcl.Attribute) string {
 		return ""
 	}
 	return path.Clean(s)
+}
+
+// adviseAbsolute returns the advice for a relative path: a place beside the
+// default of the attribute.
+func adviseAbsolute(name, s string) string {
+	const advice = "Write the whole path, starting with a slash."
+	whole := path.Clean("/" + s)
+	if first, _, more := strings.Cut(whole[1:], "/"); !more || !slices.Contains([]string{"etc", "mnt", "opt", "root", "run", "srv", "var"}, first) {
+		dir := "/root" // credentials have no default
+		for _, b := range language {
+			if a := b.attr(name); a != nil && a.Type == "path" && a.Default != "" {
+				dir = path.Dir(strings.Trim(a.Default, `"`))
+			}
+		}
+		whole = path.Join(dir, path.Base(whole))
+		if strings.HasPrefix(s, "~") || path.Base(path.Clean("/"+s)) == "/" {
+			return advice
+		}
+	}
+	if !plainPath.MatchString(whole) {
+		return advice
+	}
+	return fmt.Sprintf("Write the whole path, such as %q.", whole)
+}
+
+// file returns the absolute path of a file on a node, cleaned.
+func (d *decoder) file(a *hcl.Attribute) string {
+	file := d.path(a)
+	if v, ok := d.value(a); ok && file != "" && strings.HasSuffix(v.AsString(), "/") {
+		d.errorf(a.Expr.Range(), "Name the file, without a slash behind it.", "%s is a directory: %s", a.Name, shown(a, fmt.Sprintf("%q", v.AsString())))
+		return ""
+	}
+	return file
 }
 
 // local returns a file name on this machine: ~/ is the home directory, a

@@ -1,7 +1,6 @@
 package roles
 
 import (
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -10,14 +9,6 @@ import (
 	"glancectl/provision"
 	"glancectl/provision/machine"
 )
-
-// theirs are directories of the machine itself. They are never given to the
-// service, whatever a proposal says: a chown of /var/log breaks a node.
-var theirs = []string{
-	"/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/sbin",
-	"/srv", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/usr/share",
-	"/var", "/var/cache", "/var/lib", "/var/log", "/var/run", "/var/spool", "/var/tmp",
-}
 
 // A dir is a directory that the service writes to, by its path in the
 // proposal.
@@ -78,17 +69,6 @@ func (s site) dirs() []dir {
 	return once
 }
 
-// checkDirs fails if the service would be given a directory of the machine.
-func (s site) checkDirs() error {
-	for _, d := range s.dirs() {
-		if s.isTheirs(s.path(d.path)) {
-			return fmt.Errorf("node %s: %s: %s belongs to the machine; give the service a directory of its own, such as %s",
-				s.node.Name, d.what, d.path, path.Join(d.path, "glance"))
-		}
-	}
-	return nil
-}
-
 // directories returns the resources for what the service writes to and for
 // its own directories of programs and configuration. Directories above them
 // that are missing are made on the way; those that are there stay as they
@@ -96,24 +76,14 @@ func (s site) checkDirs() error {
 func (s site) directories() []provision.Resource {
 	rs := []provision.Resource{
 		machine.Dir{Path: path.Dir(s.path(s.m.Binary)), Owner: s.root(), Group: s.root(), Mode: 0o755},
+		machine.Dir{Path: s.path(s.m.ConfigDirectory), Owner: s.root(), Group: s.group(), Mode: 0o750},
 	}
-	dirs := s.dirs()
-	if !slices.ContainsFunc(dirs, func(d dir) bool { return d.path == s.m.ConfigDirectory }) {
-		rs = append(rs, machine.Dir{
-			Path: s.path(s.m.ConfigDirectory), Owner: s.root(), Group: s.group(), Mode: 0o750,
-		})
-	}
-	for _, d := range dirs {
+	for _, d := range s.dirs() {
 		rs = append(rs, machine.Dir{
 			Path: s.path(d.path), Owner: s.user(), Group: s.group(), Mode: d.mode, Data: d.data, Scratch: d.scrap, Logs: d.logs,
 		})
 	}
 	return rs
-}
-
-// isTheirs reports whether a path on the node is a directory of the machine.
-func (s site) isTheirs(name string) bool {
-	return s.node.Root == "" && slices.Contains(theirs, name)
 }
 
 // below reports whether name is below dir.

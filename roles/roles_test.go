@@ -336,37 +336,12 @@ func TestDatabasePasswordIsPercentEncoded(t *testing.T) {
 	}
 }
 
-func TestDirectoriesOfTheMachine(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		change func(*proposals.GlanceServer)
-		want   string // in the error; "" for none
-	}{
-		{"log", func(g *proposals.GlanceServer) { g.API.LogFile = "/var/log/api.log" }, "/var/log"},
-		{"images", func(g *proposals.GlanceServer) { g.Backings[0].Directory = "/srv/" }, "/srv"},
-		{"pids", func(g *proposals.GlanceServer) { g.PIDDirectory = "/run" }, "/run"},
-		{"a folder of its own", func(g *proposals.GlanceServer) { g.Backings[0].Directory = "/srv/images" }, ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			p := production()
-			test.change(p.Glance)
-			_, err := Expand(p, options())
-			if test.want == "" {
-				if err != nil {
-					t.Error(err)
-				}
-				return
-			}
-			if err == nil || !strings.Contains(err.Error(), test.want+" belongs to the machine") {
-				t.Errorf("error %v; want one about %s", err, test.want)
-			}
-		})
-	}
-	// A configuration file may stand in a directory of others.
+// A configuration file may stand in a directory of others, which stays theirs.
+func TestDirectoriesOfConfigurationFiles(t *testing.T) {
 	p := production()
-	p.Glance.API.ConfigFile, p.Glance.API.PasteFile = "/etc/glance-api.conf", "/etc/default/glance-api-paste.ini"
+	p.Glance.API.ConfigFile, p.Glance.API.PasteFile = "/etc/glance-api.conf", "/data/glance-api-paste.ini"
 	for _, d := range resources[machine.Dir](t, p) {
-		if d.Path == "/etc" || d.Path == "/etc/default" {
+		if d.Path == "/etc" || d.Path == "/data" {
 			t.Errorf("a configuration file in %s makes it %s", d.Path, provision.Attrs(d.Mode, d.Owner, d.Group))
 		}
 	}

@@ -24,8 +24,7 @@ type site struct {
 	masked bool // passwords are shown as masks
 }
 
-// sitesOf returns the image nodes in the order of the role. It fails for what
-// a proposal can say but no node can have.
+// sitesOf returns the image nodes in the order of the role.
 func sitesOf(p *proposals.Proposal, o Options) ([]site, error) {
 	if p.Glance == nil {
 		return nil, nil
@@ -40,11 +39,7 @@ func sitesOf(p *proposals.Proposal, o Options) ([]site, error) {
 		if n == nil {
 			return nil, fmt.Errorf("proposal %s: role glance-server: no node %q", p.Name, name)
 		}
-		s := site{p: p, g: p.Glance, m: m, o: o, node: n}
-		if err := s.checkDirs(); err != nil {
-			return nil, fmt.Errorf("proposal %s: %w", p.Name, err)
-		}
-		sites = append(sites, s)
+		sites = append(sites, site{p: p, g: p.Glance, m: m, o: o, node: n})
 	}
 	return sites, nil
 }

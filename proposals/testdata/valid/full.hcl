@@ -134,8 +134,8 @@ proposal "full" {
       debug       = true
       verbose     = false
       log_file    = "/var/log/images/api.log"
-      config_file = "/etc/images/api.conf"
-      paste_file  = "/etc/images/api.ini"
+      config_file = "/etc/glance-images/api.conf"
+      paste_file  = "/etc/glance-images/api.ini"
       workers     = 3
     }
     registry {
@@ -144,8 +144,8 @@ proposal "full" {
       debug       = true
       verbose     = false
       log_file    = "/var/log/images/registry.log"
-      config_file = "/etc/images/registry.conf"
-      paste_file  = "/etc/images/registry.ini"
+      config_file = "/etc/glance-images/registry.conf"
+      paste_file  = "/etc/glance-images/registry.ini"
       workers     = 2
     }
 
@@ -157,7 +157,7 @@ proposal "full" {
       debug       = true
       verbose     = false
       log_file    = "/var/log/images/scrubber.log"
-      config_file = "/etc/images/scrubber.conf"
+      config_file = "/etc/glance-images/scrubber.conf"
     }
     reaper {
       schedule    = "6 * * * *"
@@ -167,7 +167,7 @@ proposal "full" {
       debug       = true
       verbose     = false
       log_file    = "/var/log/images/reaper.log"
-      config_file = "/etc/images/reaper.conf"
+      config_file = "/etc/glance-images/reaper.conf"
     }
     prefetcher {
       schedule    = "26 * * * *"
@@ -177,7 +177,7 @@ proposal "full" {
       debug       = true
       verbose     = false
       log_file    = "/var/log/images/prefetcher.log"
-      config_file = "/etc/images/prefetcher.conf"
+      config_file = "/etc/glance-images/prefetcher.conf"
     }
     pruner {
       schedule    = "46 * * * *"
@@ -187,7 +187,7 @@ proposal "full" {
       debug       = true
       verbose     = false
       log_file    = "/var/log/images/pruner.log"
-      config_file = "/etc/images/pruner.conf"
+      config_file = "/etc/glance-images/pruner.conf"
     }
 
     config "glance-api" {
@@ -222,7 +222,7 @@ proposal "small" {
     }
     backing "file" {}
     database "sqlite" {
-      connection   = "sqlite:////srv/glance.sqlite"
+      connection   = "sqlite:////srv/glance/glance.sqlite"
       idle_timeout = 60
     }
     keystone { enabled = false }
