@@ -35,6 +35,8 @@ $(BUNDLE)/glanced-linux-%.gz: bin/glanced-linux-%
 
 FORCE:
 
+.PRECIOUS: bin/glanced-linux-%
+
 quickstart: build-host ## an image service on this machine: build, apply, try it out
 	@bin/glancectl apply --auto-approve examples/quickstart.hcl
 	@$(GO) run ./e2e/cmd/smoke http://127.0.0.1:9292
