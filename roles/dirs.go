@@ -38,6 +38,7 @@ func (s site) dirs() []dir {
 	}
 	all = append(all,
 		dir{path: path.Join(g.WorkingDirectory, "lock"), what: "the lock directory", scrap: true},
+		dir{path: path.Join(g.WorkingDirectory, "staging"), what: "the staging directory", scrap: true},
 		dir{path: g.PIDDirectory, what: "pid_directory", mode: 0o755, scrap: true},
 	)
 	for _, e := range s.elements() {

@@ -74,7 +74,7 @@ func (s site) configFiles() ([]file, error) {
 		RegistryHost: s.node.Address, RegistryPort: g.Registry.Port,
 		Notifier: g.NotifierStrategy, DelayedDelete: g.DelayedDelete,
 		Database: database, Stores: stores, Keystone: keystone, PasteFile: s.path(g.API.PasteFile),
-		LockPath: s.lockPath(), Config: s.config("glance-api"),
+		LockPath: s.lockPath(), StagingDir: s.stagingDir(), Config: s.config("glance-api"),
 	}
 	if g.Cache.Enabled {
 		cache := s.cache()

@@ -174,6 +174,11 @@ func (s site) lockPath() string {
 	return s.path(path.Join(s.g.WorkingDirectory, "lock"))
 }
 
+// stagingDir is where image data is that is on its way in.
+func (s site) stagingDir() string {
+	return s.path(path.Join(s.g.WorkingDirectory, "staging"))
+}
+
 // fileBacking returns the directory of the file backing, "" without one.
 func (s site) fileBacking() string {
 	for _, b := range s.g.Backings {

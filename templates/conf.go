@@ -30,6 +30,7 @@ type API struct {
 	Keystone      *Keystone // nil: everybody is an administrator
 	PasteFile     string
 	LockPath      string
+	StagingDir    string // of image data that is on its way in
 	Config        []Section
 }
 
@@ -50,6 +51,7 @@ func GlanceAPI(a API) ([]byte, error) {
 	c.stores(a.Stores)
 	c.keystone(a.Keystone)
 	c.paste(a.PasteFile, flavor(a.Keystone != nil, a.Cache))
+	c.section("os_glance_staging_store").set("filesystem_store_datadir", a.StagingDir)
 	c.locks(a.LockPath)
 	return c.bytes(a.Config)
 }

@@ -57,6 +57,7 @@ func sampleAPI() API {
 		Keystone:      &sampleKeystone,
 		PasteFile:     "/etc/glance/glance-api-paste.ini",
 		LockPath:      "/var/lib/glance/lock",
+		StagingDir:    "/var/lib/glance/staging",
 	}
 }
 
