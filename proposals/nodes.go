@@ -53,7 +53,7 @@ type nodeReader struct {
 	p         *Proposal
 	ssh       *sshBlock // what holds for a node that says nothing else
 	places    map[string]hcl.Range
-	addresses map[string]string // node by address
+	addresses map[string]string // node by address, in one spelling
 }
 
 func (n *nodeReader) read(b *labelled) {
@@ -90,14 +90,15 @@ func (n *nodeReader) node(name string, place hcl.Range, raw *nodeBlock, over *ss
 	if node.Init == InitProcess && raw.Root == nil {
 		n.errorf(place, `Write root = "..." with the directory that everything goes below.`, "node %q has init = \"process\" but no root", name)
 	}
-	if other, ok := n.addresses[node.Address]; ok && node.Address != "" {
+	key := canonicalHost(node.Address)
+	if other, ok := n.addresses[key]; ok && key != "" {
 		rng := place
 		if raw.Address != nil {
 			rng = raw.Address.Expr.Range()
 		}
 		n.errorf(rng, "Name the machine once, and give it all its roles.", "nodes %q and %q have one address: %q", other, name, node.Address)
 	} else {
-		n.addresses[node.Address] = name
+		n.addresses[key] = name
 	}
 	n.p.Nodes = append(n.p.Nodes, node)
 }

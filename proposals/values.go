@@ -257,6 +257,15 @@ func isHost(s string) bool {
 	return len(s) < 254 && hostName.MatchString(s) && !allDigits.MatchString(s)
 }
 
+// canonicalHost returns the one spelling of an IP address or a host name
+// that can be compared.
+func canonicalHost(s string) string {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.Unmap().String()
+	}
+	return strings.ToLower(strings.TrimSuffix(s, "."))
+}
+
 // matching returns a string that must have the form of re.
 func (d *decoder) matching(a *hcl.Attribute, re *regexp.Regexp, advice string) string {
 	s, ok := d.text(a)
