@@ -55,9 +55,14 @@ func write(t *testing.T, dir, name, src string) string {
 	return file
 }
 
+// carried is what a proposal needs so that nothing is said about it.
+const carried = `  node "carrier" { address = "10.0.0.1" }
+  role "glance-server" { nodes = ["carrier"] }
+`
+
 // described is a proposal whose description is expr.
 func described(head, expr string) string {
-	return head + "\nproposal \"p\" {\n  description = " + expr + "\n}\n"
+	return head + "\nproposal \"p\" {\n  description = " + expr + "\n" + carried + "}\n"
 }
 
 func TestVariablePrecedence(t *testing.T) {
@@ -318,5 +323,38 @@ func TestDigestDoesNotDependOnThePlace(t *testing.T) {
 	}
 	if one, two := digest("/home/one"), digest("/home/two"); one != two {
 		t.Errorf("digests %s and %s; want one", one, two)
+	}
+}
+
+// TestMissing leaves the administrator of a Keystone to the environment.
+func TestMissing(t *testing.T) {
+	const unused = `  keystone "other" { auth_url = "http://10.0.0.6:5000/v3" }
+`
+	for _, test := range []struct {
+		name, inside, more string
+		env                []string
+		warnings, missing  int
+	}{
+		{name: "no Keystone"},
+		{name: "given", more: unused, env: []string{"OS_USERNAME", "admin", "OS_PASSWORD", "secret"}},
+		{name: "nothing given", more: unused, warnings: 1, missing: 1},
+		{name: "no password", more: unused, env: []string{"OS_USERNAME", "admin"}, warnings: 1, missing: 1},
+		{name: "not used", more: unused, inside: "keystone { enabled = false }", warnings: 1},
+		{
+			name: "another one is used", inside: "keystone { instance = \"main\" }", warnings: 1,
+			more: unused + "  keystone \"main\" {\n    node     = \"a\"\n    auth_url = \"http://10.0.0.5:5000/v3\"\n    admin { openrc = \"/root/openrc\" }\n  }\n",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			src := strings.Replace(role(test.inside), "  role", test.more+"  role", 1)
+			ps, diags := Load([]string{write(t, t.TempDir(), "p.hcl", src)}, Options{Env: environment(test.env...)})
+			if len(ps) != 1 || len(diags) != test.warnings {
+				t.Fatalf("%d proposals and %d warnings; want 1 and %d\n%s", len(ps), len(diags), test.warnings, text(t, diags))
+			}
+			missing := ps[0].Missing()
+			if len(missing) != test.missing || len(missing) == 1 && !strings.HasPrefix(missing[0], `keystone "other" has no administrator: write admin {`) {
+				t.Errorf("Missing() = %q; want %d of other", missing, test.missing)
+			}
+		})
 	}
 }

@@ -276,11 +276,33 @@ func (d *decoder) adminFromEnvironment(b *labelled) KeystoneAdmin {
 		ProjectDomain: get("OS_PROJECT_DOMAIN_NAME", "Default"),
 	}
 	d.hide(a.Password.Reveal())
-	if a.Username == "" || a.Password.IsZero() {
-		d.errorf(b.DefRange, `Write admin { openrc = "/root/openrc" } or another admin block, or set OS_USERNAME and OS_PASSWORD in the environment.`,
-			"keystone %q has no administrator", b.Label)
+	if !a.given() {
+		d.warnf(b.DefRange, adviseAdmin, "keystone %q has no administrator", b.Label)
 	}
 	return a
+}
+
+const adviseAdmin = `Write admin { openrc = "/root/openrc" } or another admin block, or set OS_USERNAME and OS_PASSWORD in the environment.`
+
+// given reports whether there are credentials, or a file with them.
+func (a KeystoneAdmin) given() bool {
+	return a.Openrc != "" || a.CloudsYAML != "" || a.Username != "" && !a.Password.IsZero()
+}
+
+// Missing returns what p needs from the environment before anybody can work
+// on its nodes, in words for people, with the way out. Nothing is missing for
+// what only reads the proposal.
+func (p *Proposal) Missing() []string {
+	if p.Glance == nil || p.Glance.Keystone == nil {
+		return nil
+	}
+	var missing []string
+	for _, k := range p.Keystone {
+		if k.Name == p.Glance.Keystone.Instance && !k.Admin.given() {
+			missing = append(missing, fmt.Sprintf("keystone %q has no administrator: %s", k.Name, lowerFirst(adviseAdmin)))
+		}
+	}
+	return missing
 }
 
 func placeText(r hcl.Range) string {
