@@ -67,11 +67,20 @@ func TestInit(t *testing.T) {
 	}
 }
 
-// TestInitQuotesTheName gives a name that would end the string.
-func TestInitQuotesTheName(t *testing.T) {
-	_, diags := Load([]string{write(t, t.TempDir(), "p.hcl", string(Init("a\" ${x}")))}, Options{Env: environment()})
-	if len(diags) != 1 || !strings.HasPrefix(diags[0].Summary, "bad name of a proposal") {
-		t.Errorf("reported:\n%s\nwant the bad name alone", text(t, diags))
+// TestInitMakesNamesValid gives names of files that no proposal can have.
+func TestInitMakesNamesValid(t *testing.T) {
+	for name, want := range map[string]string{
+		"a\" ${x}":                 "a-x",
+		"":                         "glance",
+		"...":                      "glance",
+		"Bildservice Zürich (neu)": "Bildservice-Z-rich-neu",
+		"-a.b_c-1":                 "a.b_c-1",
+		"a\n} # NAME":              "a-NAME",
+		strings.Repeat("x", 100):   strings.Repeat("x", 63),
+	} {
+		if got := loadText(t, string(Init(name)), Options{Env: environment()}).Name; got != want {
+			t.Errorf("Init(%q) is called %q; want %q", name, got, want)
+		}
 	}
 }
 

@@ -54,6 +54,12 @@ func Load(paths []string, o Options) ([]*Proposal, Diagnostics) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
+	for _, f := range found {
+		if f.Glance == nil {
+			r.warnf(f.name, `Nothing is done on its nodes. Write role "glance-server" { nodes = [...] } in it.`, "proposal %q has no role", f.Name)
+		}
+	}
+	diags = r.diagnostics()
 	var all []*Proposal
 	hidden := &hiddenText{keysOf(r.secrets)}
 	for _, f := range found {

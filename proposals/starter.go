@@ -1,16 +1,28 @@
 package proposals
 
 import (
+	"regexp"
+	"strconv"
 	"strings"
-
-	"github.com/hashicorp/hcl/v2/hclwrite"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // Init returns a commented proposal called name to start from. It is valid
-// as it is; its addresses are from a range that is nobody's.
+// as it is, also when name is not: then what is not allowed in a name is
+// replaced. Its addresses are from a range that is nobody's.
 func Init(name string) []byte {
-	return []byte(strings.Replace(starter, "NAME", string(hclwrite.TokensForValue(cty.StringVal(name)).Bytes()), 1))
+	return []byte(strings.Replace(starter, "NAME", strconv.Quote(validName(name)), 1))
+}
+
+var notInName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// validName returns name if it may be one, or one that is close to it.
+func validName(name string) string {
+	name = strings.TrimLeft(notInName.ReplaceAllString(name, "-"), "._-")
+	name = strings.TrimRight(name[:min(len(name), 63)], "-")
+	if name == "" {
+		return "glance"
+	}
+	return name
 }
 
 const starter = `# What the image service is to look like. Change the addresses, then:
