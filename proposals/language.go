@@ -103,7 +103,7 @@ var language = []BlockSpec{
 		{Name: "auth_url", Type: "string", Required: true, Meaning: "Its URL as the image nodes reach it. `/v3` is added when it is not there."},
 		{Name: "region", Type: "string", Default: `"RegionOne"`, Meaning: "The region of the endpoints.", Departs: "The barclamp of that time had RegionOne as a constant."},
 	}},
-	{Path: "keystone.admin", Syntax: "admin", Meaning: "Where the administrator's credentials come from: exactly one of `openrc`, `clouds_yaml` with `cloud`, or `username` with `password`. Left out: the environment of glancectl (`OS_USERNAME` and so on).", Attrs: []AttrSpec{
+	{Path: "keystone.admin", Syntax: "admin", Meaning: "Where the administrator's credentials come from: exactly one of `openrc`, `clouds_yaml` with `cloud`, or `username` with `password`. Left out: the environment of glancectl (`OS_USERNAME` and so on). It is asked for when there is work on the nodes; `validate` and `render` do without.", Attrs: []AttrSpec{
 		{Name: "openrc", Type: "path", Implied: "not used", Meaning: "An openrc file on the Keystone's node."},
 		{Name: "clouds_yaml", Type: "path", Implied: "not used", Meaning: "A clouds.yaml file on the Keystone's node."},
 		{Name: "cloud", Type: "string", Implied: "required with `clouds_yaml`", Meaning: "The cloud in clouds.yaml."},
@@ -114,7 +114,7 @@ var language = []BlockSpec{
 		{Name: "project_domain", Type: "string", Default: `"Default"`, Meaning: "Domain of the project."},
 	}},
 	{Path: "role", Syntax: `role "glance-server"`, Meaning: "The image service: its two daemons and its jobs on every node that is named.", Attrs: []AttrSpec{
-		{Name: "nodes", Type: "list", Required: true, Meaning: "The nodes that carry the role.", Barclamp: "elements.glance-server"},
+		{Name: "nodes", Type: "list", Required: true, Meaning: "The nodes that carry the role. A node that is taken out of the list is left as it is and its service keeps running: run `glancectl destroy` before, with a copy of the proposal as it was that names this node alone.", Barclamp: "elements.glance-server"},
 		{Name: "user", Type: "string", Default: `"glance"`, Meaning: "The system user that the service runs as."},
 		{Name: "group", Type: "string", Default: `"glance"`, Meaning: "Its group."},
 		{Name: "working_directory", Type: "path", Default: `"/var/lib/glance"`, Meaning: "Home of the user and place of the lock files.", Barclamp: "working_directory", Departs: "It is used: the barclamp put nothing there but downloads of preloaded images."},
@@ -176,7 +176,7 @@ var language = []BlockSpec{
 	job("prefetcher", "25 * * * *", "Loads queued images into the cache. Its program is glance-cache-prefetcher."),
 	job("pruner", "45 * * * *", "Prunes the cache to its size. Its program is glance-cache-pruner."),
 	{Path: "role.config", Syntax: `config "NAME"`, Meaning: "Options that are added to a file that is rendered, or override what is rendered. NAME is `glance-api`, `glance-registry`, `glance-cache`, `glance-scrubber`, `glance-reaper`, `glance-pruner`, `glance-prefetcher` or `glance-manage`."},
-	{Path: "role.config.section", Syntax: `section "NAME"`, Meaning: "A section of that file. Every attribute is allowed: a list gives the option once for each element, a boolean is written `True` or `False`."},
+	{Path: "role.config.section", Syntax: `section "NAME"`, Meaning: "A section of that file. Every attribute is allowed: a list gives the option once for each element, a boolean is written `True` or `False`. The value is that of oslo.config as it is: `$x` stands for the option x, and a dollar is written `$$`."},
 }
 
 // daemon describes the block of a daemon; bind is what its bind_to_all has of

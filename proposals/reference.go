@@ -116,11 +116,14 @@ This is a whole proposal: everything else has a default.
 | number, bool, list | as everywhere in HCL: ` + "`9292`, `true`, `[\"a\", \"b\"]`" + ` |
 | duration | a number of seconds, or a string such as ` + "`\"90s\"`, `\"5m\"`, `\"1h30m\"`" + ` |
 | size | a number of bytes, or a string with a unit: ` + "`\"10GiB\"`" + `; KiB, MiB, GiB, TiB count in 1024, KB, MB, GB, TB in 1000 |
-| path | an absolute path on the node |
+| path | an absolute path on the node. A directory is the service's own: those of the machine, of people and of other services are refused, and so is one inside another that data would be mixed in. Configuration files are put below ` + "`/etc/glance`" + `, or elsewhere in a directory that is not the machine's. Below a ` + "`root`" + ` nothing is the machine's |
 | schedule | the five fields of cron: minute, hour, day of month, month, day of week; lists, ranges, steps and the names of months and days |
 
-` + "`null`" + ` means "left out" everywhere. Any attribute can be given the value of a sensitive variable, and no message
-shows it then; in a plan only passwords, keys and the options of ` + "`config`" + ` stay hidden.
+` + "`null`" + ` means "left out" everywhere. Any attribute can be given the value of a sensitive variable, and no message about the
+proposal shows it then. A plan, and what is told while it is carried out, shows neither that value nor a password, a key or a
+sensitive option of ` + "`config`" + ` that has 8 characters or more; a shorter one is hidden only where it is a password, a key or such
+an option, because it may be a word of the text as well. Of an option that is gone from a configuration file a plan never shows
+the value.
 
 A variable gets its value from the first of these that has one: ` + "`-var NAME=VALUE`, `-var-file FILE`" + ` (the last file first), the
 environment variable ` + "`GLANCECTL_VAR_NAME`" + `, its default.
