@@ -76,6 +76,24 @@ func (r *roleReader) checkPlaces() {
 			}
 		}
 	}
+	r.checkInTheWay()
+}
+
+// checkInTheWay reports files where a directory is to be.
+func (r *roleReader) checkInTheWay() {
+	for name, file := range r.files {
+		for _, dir := range r.dirs {
+			if !within(dir.path, name) {
+				continue
+			}
+			at := file.place
+			if at.Filename == "" {
+				at = dir.attr.Expr.Range()
+			}
+			r.errorf(at, "Give the file another name.", "%s is in the way of %s", file.what, dir.what)
+			break
+		}
+	}
 }
 
 // onMachines reports whether a node of the role has its paths in the

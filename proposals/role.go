@@ -206,10 +206,7 @@ func (r *roleReader) own(element string, a *hcl.Attribute) string {
 	} else {
 		r.configs = append(r.configs, newClaim("role."+element, what, file, a))
 	}
-	mine := use{what: what}
-	if r.origins[a] != nil {
-		mine.place = a.Expr.Range()
-	}
+	mine := r.use(what, a)
 	other, taken := r.files[file]
 	if !taken {
 		r.files[file] = mine
@@ -220,4 +217,12 @@ func (r *roleReader) own(element string, a *hcl.Attribute) string {
 	}
 	r.errorf(mine.place, "Give each a file of its own.", "%s is also %s: %s", mine.what, other.what, shown(a, fmt.Sprintf("%q", file)))
 	return file
+}
+
+// use returns that what uses the file that a names.
+func (r *roleReader) use(what string, a *hcl.Attribute) use {
+	if r.origins[a] == nil {
+		return use{what: what}
+	}
+	return use{what: what, place: a.Expr.Range()}
 }

@@ -169,6 +169,7 @@ func (r *roleReader) sqliteDatabase(b *labelled) {
 		if !found || !plainPath.MatchString(file) || strings.HasSuffix(file, "/") {
 			r.errorf(raw.Connection.Expr.Range(), `Write sqlite: and four slashes, as in "sqlite:////var/lib/glance/glance.sqlite".`, "connection does not name a file by its absolute path: %q", r.g.Database.Connection)
 		} else {
+			r.files[path.Clean(file)] = r.use("the database", raw.Connection)
 			r.claim("role.database.sqlite", databasePlace, path.Dir(path.Clean(file)), raw.Connection)
 		}
 	}
