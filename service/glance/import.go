@@ -213,11 +213,16 @@ func (s *Images) run(ctx context.Context, r *run, importing *Image, req ImportRe
 // succeeded ends the task of an import that made the image active.
 func (s *Images) succeeded(ctx context.Context, r *run, active *Image) {
 	r.end(ctx, TaskSuccess, func(t *Task) {
-		t.ImageID, t.Message = active.ID, r.progress()
-		t.Result = json.RawMessage(`{"image_id": "` + string(active.ID) + `"}`) // an ID needs no quoting
+		t.Message, t.Result = r.progress(), resultOf(active)
 	})
 	s.notify(ctx, Event{Type: "image.upload", Image: active})
 	s.notify(ctx, Event{Type: "image.activate", Image: active})
+}
+
+// resultOf is what comes of a task that brought data into im. An ID needs no
+// quoting.
+func resultOf(im *Image) json.RawMessage {
+	return json.RawMessage(`{"image_id": "` + string(im.ID) + `"}`)
 }
 
 // failed ends the task of an import that failed, of an image or before there

@@ -81,6 +81,10 @@ func (s *Images) begin(ctx context.Context, task *run, d Draft) (*Image, error) 
 		s.undo(ctx, im)
 		return nil, err
 	}
+	if err := task.change(ctx, func(t *Task) { t.ImageID = im.ID }); err != nil {
+		s.undo(ctx, im)
+		return nil, fmt.Errorf("import task: %w", err)
+	}
 	importing, err := s.take(ctx, im, task.task.ID)
 	if err != nil {
 		s.undo(ctx, im)

@@ -144,8 +144,31 @@ func (s *Images) recover(ctx context.Context, id ID, whole bool) error {
 		}
 		s.giveBack(ctx, im)
 		return nil
+	case Active, Deactivated:
+		if err := s.conclude(ctx, im); err != nil {
+			return err
+		}
 	}
 	return s.imports.Staging.Discard(ctx, id)
+}
+
+// conclude ends the tasks of an image whose data came in before their process
+// died.
+func (s *Images) conclude(ctx context.Context, im *Image) error {
+	tasks, err := s.imports.Tasks.Tasks(ctx, TaskQuery{ImageID: im.ID})
+	if err != nil {
+		return fmt.Errorf("recover image %s: %w", im.ID, err)
+	}
+	for _, t := range tasks {
+		if !t.Status.ended() {
+			r := &run{s: s, task: t}
+			if im.Size != nil {
+				r.copied.Store(*im.Size)
+			}
+			r.end(ctx, TaskSuccess, func(t *Task) { t.Message, t.Result = r.progress(), resultOf(im) })
+		}
+	}
+	return nil
 }
 
 // recoverStale puts the images in order whose imports have said nothing for

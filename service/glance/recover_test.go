@@ -57,7 +57,11 @@ func TestRecovery(t *testing.T) {
 	h.die(t, elsewhere, glance.ImageImport, noon.Add(-59*time.Minute))
 	staleTask := h.die(t, stale, glance.ImageImport, noon.Add(-61*time.Minute))
 	active := h.active(t, "abc")
-	h.put(t, h.staging, active.ID)
+	h.put(t, h.staging, active.ID) // its process died when all was done but saying so
+	done := &glance.Task{ID: glance.NewUUID(), Type: glance.ImageImport, Status: glance.TaskProcessing, ImageID: active.ID, CreatedAt: noon, UpdatedAt: noon}
+	if err := h.tasks.CreateTask(t.Context(), done); err != nil {
+		t.Fatal(err)
+	}
 	h.put(t, h.staging, number(99)) // was deleted long ago
 
 	recover, err := h.Recovery(t.Context())
@@ -95,6 +99,9 @@ func TestRecovery(t *testing.T) {
 		if task, err := h.tasks.Task(t.Context(), task.ID); err != nil || task.Status != glance.TaskFailure || task.ExpiresAt == nil {
 			t.Errorf("task of a dead import is %+v, %v", task, err)
 		}
+	}
+	if task, err := h.tasks.Task(t.Context(), done.ID); err != nil || task.Status != glance.TaskSuccess || string(task.Result) != `{"image_id": "`+string(active.ID)+`"}` || task.ExpiresAt == nil {
+		t.Errorf("task of an import that was done is %+v, %v", task, err)
 	}
 	if err := h.Import(as(t, "member t1"), waiting.ID, direct); err != nil {
 		t.Errorf("Import after the recovery: %v", err)
