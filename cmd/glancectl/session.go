@@ -105,6 +105,9 @@ func (a *app) begin(path, operation string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if missing := p.Missing(); len(missing) > 0 {
+		return nil, &coded{exitInvalid, errors.New(strings.Join(missing, "\n"))}
+	}
 	service, err := a.service()
 	if err != nil {
 		return nil, err
