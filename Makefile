@@ -62,7 +62,7 @@ unit: ## unit tests with -race
 	$(GO) test -race $$($(GO) list ./... | grep -v /e2e)
 
 e2e: build ## the end-to-end tests alone, in the lab (root, Debian)
-	GLANCECTL_E2E=1 $(GO) test -count=1 -timeout 60m ./e2e/...
+	GLANCECTL_E2E=1 $(GO) test -count=1 -p 1 -timeout 60m ./e2e/...
 
 bench: build ## the table of benchmarks: 20 nodes, start time, memory (root, Debian)
 	GLANCECTL_E2E=1 $(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./e2e

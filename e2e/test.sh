@@ -45,7 +45,7 @@ if [ $lab = yes ]; then
 	step "images of the lab"
 	wait $images || { cat bin/lab-images.log; exit 1; }
 	step "end-to-end tests"
-	GLANCECTL_E2E=1 go test -count=1 -timeout 40m ./e2e/...
+	GLANCECTL_E2E=1 go test -count=1 -p 1 -timeout 40m ./e2e/...
 	step "done"
 else
 	left_out "$why"
