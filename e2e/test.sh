@@ -29,7 +29,8 @@ fi
 step "programs"
 make --no-print-directory build
 
-# The lab's images are made while the unit tests run; both have waits in them.
+# The lab's images are made beside format and vet, and its own tests run
+# beside the unit tests: they mostly wait for machines.
 if [ $lab = yes ]; then
 	go run ./e2e/cmd/lab images >bin/lab-images.log 2>&1 &
 	images=$!
@@ -38,14 +39,25 @@ fi
 step "format, vet, staticcheck"
 ./e2e/lint.sh
 
+if [ $lab = yes ]; then
+	(
+		wait_for() { while kill -0 "$1" 2>/dev/null; do sleep 1; done; }
+		wait_for $images
+		GLANCECTL_E2E=1 go test -count=1 -p 1 -timeout 40m ./e2e/lab ./e2e/servers
+	) >bin/lab-tests.log 2>&1 &
+	machines=$!
+fi
+
 step "unit tests"
 go test -race $(go list ./... | grep -v /e2e)
 
 if [ $lab = yes ]; then
-	step "images of the lab"
+	step "images of the lab, its own tests"
 	wait $images || { cat bin/lab-images.log; exit 1; }
+	wait $machines || { cat bin/lab-tests.log; exit 1; }
+	cat bin/lab-tests.log
 	step "end-to-end tests"
-	GLANCECTL_E2E=1 go test -count=1 -p 1 -timeout 40m ./e2e/...
+	GLANCECTL_E2E=1 go test -count=1 -timeout 40m ./e2e
 	step "done"
 else
 	left_out "$why"
