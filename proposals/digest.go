@@ -15,7 +15,7 @@ import (
 // a checkout each come to the same digest.
 func digest(p *Proposal) string {
 	c := *p
-	c.File, c.Digest = "", ""
+	c.File, c.Inventory, c.Digest = "", "", ""
 	c.Nodes = make([]*Node, len(p.Nodes))
 	for i, n := range p.Nodes {
 		node := *n

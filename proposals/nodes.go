@@ -24,8 +24,8 @@ func (d *decoder) proposal(b *labelled) *Proposal {
 	for _, nb := range raw.Nodes {
 		n.read(nb)
 	}
-	if file := d.local(raw.Inventory); file != "" {
-		n.inventory(file, raw.Inventory)
+	if p.Inventory = d.local(raw.Inventory); p.Inventory != "" {
+		n.inventory(p.Inventory, raw.Inventory)
 	}
 	for _, mb := range raw.MySQL {
 		d.mysql(p, mb)

@@ -48,6 +48,7 @@ type Proposal struct {
 	Keystone    []*Keystone
 	Glance      *GlanceServer // the glance-server role; nil when no node has it
 	File        string        // the file that the block stands in
+	Inventory   string        // the file of nodes; "" for none
 	Digest      string        // SHA-256 in hex over what is wanted, without secrets and without the places of local files
 
 	hidden *hiddenText // what Load met that nobody may see

@@ -112,7 +112,7 @@ func (a *app) begin(path, operation string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	rev, err := history.Of(path)
+	rev, err := a.revision(path, p)
 	if err != nil {
 		// The revision is for people to know; nothing depends on it.
 		a.view.Show(view.Notice{Text: "revision not known: " + err.Error()})
@@ -137,6 +137,29 @@ func (a *app) begin(path, operation string) (*session, error) {
 		Events: s.progress.Event,
 	}
 	return s, nil
+}
+
+// revision returns the revision of the proposal at path. It counts as modified
+// too when its inventory differs from the commit, or a file of variables that
+// is kept in the repository.
+func (a *app) revision(path string, p *proposals.Proposal) (history.Revision, error) {
+	rev, err := history.Of(path)
+	if err != nil || !rev.Known {
+		return rev, err
+	}
+	for _, file := range append([]string{p.Inventory}, a.varFiles...) {
+		if file == "" {
+			continue
+		}
+		r, err := history.Of(file)
+		if err != nil {
+			return rev, err
+		}
+		if r.Modified && (r.Tracked || file == p.Inventory) {
+			rev.Modified = true
+		}
+	}
+	return rev, nil
 }
 
 // end closes all connections.
