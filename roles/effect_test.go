@@ -15,6 +15,7 @@ import (
 var notExpanded = map[string]string{
 	"Description":             "shown to people",
 	"File":                    "shown to people",
+	"Inventory":               "its nodes are in Nodes; cmd/glancectl asks for its revision",
 	"Digest":                  "part of the receipt",
 	"Nodes.Connect":           "says how cmd/glancectl connects",
 	"Nodes.SSH":               "says how cmd/glancectl connects",
