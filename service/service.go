@@ -186,13 +186,13 @@ func openSwift(p *process) (glance.Store, error) {
 // images connects a catalog with the stores of the configuration. The cache
 // may be nil, and so may the rules: jobs, which ask for nobody, go without.
 func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *access) (*glance.Images, error) {
-	var stores []glance.Store
+	var stores []glance.Backend
 	for _, kind := range p.Stores.Enabled {
 		store, err := openers[kind].open(p)
 		if err != nil {
 			return nil, err
 		}
-		stores = append(stores, store)
+		stores = append(stores, glance.Backend{Store: store, Kind: kind})
 	}
 	o := glance.Options{
 		MaxSize:          p.Images.MaxSize,

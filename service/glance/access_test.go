@@ -40,7 +40,7 @@ func TestNew(t *testing.T) {
 	if im := h.active(t, "x"); !strings.HasPrefix(im.Locations[0].URL, "memory:") {
 		t.Errorf("data went to %s; want the default store", im.Locations[0].URL)
 	}
-	if _, err := glance.New(h.catalog, []glance.Store{h.store}, glance.Options{DefaultStore: "rbd"}); err == nil || !strings.Contains(err.Error(), `"rbd"`) {
+	if _, err := glance.New(h.catalog, []glance.Backend{{Store: h.store}}, glance.Options{DefaultStore: "rbd"}); err == nil || !strings.Contains(err.Error(), `"rbd"`) {
 		t.Errorf("New with an unknown default store: %v; want its name", err)
 	}
 }

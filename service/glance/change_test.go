@@ -124,7 +124,7 @@ func TestUpdateValues(t *testing.T) {
 func TestUpdateOverQuota(t *testing.T) {
 	h := newHouse(t, glance.Options{})
 	im := h.create(t, func(d *glance.Draft) { d.Properties = map[string]string{"a": "", "b": "", "c": ""} })
-	strict, err := glance.New(h.catalog, []glance.Store{h.store}, glance.Options{PropertyQuota: 2})
+	strict, err := glance.New(h.catalog, []glance.Backend{{Store: h.store}}, glance.Options{PropertyQuota: 2})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func (s *Images) bury(ctx context.Context, im *Image) (*Image, error) {
 		if l.Status == Deleted {
 			continue
 		}
-		if err := s.remove(ctx, l.URL); err != nil {
+		if err := s.remove(ctx, l); err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}

@@ -57,11 +57,8 @@ func (d *Data) Open(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 // fetch opens the first location that can be opened.
 func (d *Data) fetch(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	err := error(ErrNotFound)
-	for _, l := range d.Image.Locations {
-		if l.Status != Active {
-			continue
-		}
-		store, found := d.images.storeOf(l.URL)
+	for _, l := range d.images.Sources(d.Image) {
+		store, found := d.images.stores.of(l)
 		if !found {
 			err = fmt.Errorf("store of scheme %s: %w", scheme(l.URL), ErrUnavailable)
 			continue
@@ -74,16 +71,6 @@ func (d *Data) fetch(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	return nil, fmt.Errorf("data of image %s: %w", d.Image.ID, err)
 }
 
-// storeOf returns the store that made the URL.
-func (s *Images) storeOf(url string) (Store, bool) {
-	for _, store := range s.stores {
-		if store.Scheme() == scheme(url) {
-			return store, true
-		}
-	}
-	return nil, false
-}
-
 // scheme returns what stands before the colon; the rest may hold a password
 // and belongs in no message.
 func scheme(url string) string {
@@ -91,13 +78,13 @@ func scheme(url string) string {
 	return before
 }
 
-// remove deletes the object at url; one that is not there is no error.
-func (s *Images) remove(ctx context.Context, url string) error {
-	store, found := s.storeOf(url)
+// remove deletes the object at l; one that is not there is no error.
+func (s *Images) remove(ctx context.Context, l Location) error {
+	store, found := s.stores.of(l)
 	if !found {
-		return fmt.Errorf("store of scheme %s: %w", scheme(url), ErrUnavailable)
+		return fmt.Errorf("store of scheme %s: %w", scheme(l.URL), ErrUnavailable)
 	}
-	if err := store.Delete(ctx, url); err != nil && !errors.Is(err, ErrNotFound) {
+	if err := store.Delete(ctx, l.URL); err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	return nil

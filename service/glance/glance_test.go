@@ -28,16 +28,26 @@ type house struct {
 func newHouse(t testing.TB, o glance.Options, more ...glance.Store) *house {
 	t.Helper()
 	h := &house{catalog: new(memory.Catalog), store: new(memory.Store), events: new(events)}
-	var made atomic.Int64
-	o.NewID = func() glance.ID { return number(made.Add(1)) }
-	o.Now = func() time.Time { return time.Date(2026, 11, 20, 4, 30, int(made.Load()), 999, time.UTC) }
-	o.Notify = h.events
-	images, err := glance.New(h.catalog, append(more, h.store), o)
+	o = h.options(o)
+	var stores []glance.Backend
+	for _, s := range append(more, h.store) {
+		stores = append(stores, glance.Backend{Store: s})
+	}
+	images, err := glance.New(h.catalog, stores, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.Images = images
 	return h
+}
+
+// options returns o with IDs and times that count up, and the house's events.
+func (h *house) options(o glance.Options) glance.Options {
+	var made atomic.Int64
+	o.NewID = func() glance.ID { return number(made.Add(1)) }
+	o.Now = func() time.Time { return time.Date(2026, 11, 20, 4, 30, int(made.Load()), 999, time.UTC) }
+	o.Notify = h.events
+	return o
 }
 
 func number(n int64) glance.ID { return glance.ID(fmt.Sprintf("00000000-0000-4000-8000-%012d", n)) }

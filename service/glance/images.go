@@ -20,7 +20,7 @@ import (
 // a *Refusal. Images is safe for concurrent use.
 type Images struct {
 	catalog Catalog
-	stores  []Store // the first takes uploads
+	stores  *backends
 	o       Options
 	newHash func() hash.Hash
 	blocks  sync.Pool // of *block, for uploads
@@ -44,7 +44,7 @@ type Options struct {
 	Inspector Inspector // looks at the data of bare images; nil means nobody does
 	AnyFormat bool      // data that is not what disk_format says is taken all the same
 
-	DefaultStore  string // scheme of the store that takes uploads; empty means the first
+	DefaultStore  string // ID, or scheme, of the store that takes uploads; empty means the first
 	DelayedDelete bool   // Delete leaves the data to the scrubber
 
 	Cache  DataCache // nil means none
@@ -79,9 +79,9 @@ type Event struct {
 const defaultQuota = 128
 
 // New returns the images of a catalog whose data is in stores. It is an error
-// if there is no store, or the options name a store or a hash that is not
-// there.
-func New(catalog Catalog, stores []Store, o Options) (*Images, error) {
+// if there is no store, if two have one name or some have none, or the options
+// name a store or a hash that is not there.
+func New(catalog Catalog, stores []Backend, o Options) (*Images, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -115,7 +115,7 @@ func New(catalog Catalog, stores []Store, o Options) (*Images, error) {
 	if !ok {
 		return nil, fmt.Errorf("hashing_algorithm %q: not known; one of %s", o.HashAlgo, strings.Join(slices.Sorted(maps.Keys(hashes)), ", "))
 	}
-	stores, err := defaultFirst(stores, o.DefaultStore)
+	backends, err := newBackends(stores, o.DefaultStore)
 	if err != nil {
 		return nil, err
 	}
@@ -123,23 +123,7 @@ func New(catalog Catalog, stores []Store, o Options) (*Images, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Images{catalog: catalog, stores: stores, o: o, newHash: newHash, imports: imports}, nil
-}
-
-func defaultFirst(stores []Store, scheme string) ([]Store, error) {
-	if len(stores) == 0 {
-		return nil, errors.New("no store to keep image data in")
-	}
-	if scheme == "" {
-		return slices.Clone(stores), nil
-	}
-	at := slices.IndexFunc(stores, func(s Store) bool { return s.Scheme() == scheme })
-	if at < 0 {
-		return nil, fmt.Errorf("default store %q: no such store", scheme)
-	}
-	ordered := []Store{stores[at]}
-	ordered = append(ordered, stores[:at]...)
-	return append(ordered, stores[at+1:]...), nil
+	return &Images{catalog: catalog, stores: backends, o: o, newHash: newHash, imports: imports}, nil
 }
 
 // DiskFormats returns the disk formats that an image may have.

@@ -464,7 +464,7 @@ func TestImportOptions(t *testing.T) {
 	} {
 		o := all
 		change(&o)
-		if _, err := glance.New(new(memory.Catalog), []glance.Store{new(memory.Store)}, glance.Options{Import: o}); err == nil {
+		if _, err := glance.New(new(memory.Catalog), []glance.Backend{{Store: new(memory.Store)}}, glance.Options{Import: o}); err == nil {
 			t.Errorf("New with %s succeeds", what)
 		}
 	}

@@ -76,8 +76,8 @@ func (s *Images) removeTraces(ctx context.Context, id ID) error {
 	if err := s.imports.Staging.Discard(ctx, id); err != nil {
 		return fmt.Errorf("abandon import of %s: %w", id, err)
 	}
-	for _, store := range s.stores {
-		d, ok := store.(Discarder)
+	for _, store := range s.stores.all {
+		d, ok := store.Store.(Discarder)
 		if !ok {
 			continue
 		}

@@ -179,7 +179,7 @@ func TestUndeadImport(t *testing.T) {
 // process.
 func swap(t *testing.T, h, other *importer, store glance.Store) *glance.Images {
 	t.Helper()
-	images, err := glance.New(h.catalog, []glance.Store{store}, glance.Options{
+	images, err := glance.New(h.catalog, []glance.Backend{{Store: store}}, glance.Options{
 		Now: func() time.Time { return noon },
 		Import: glance.ImportOptions{
 			Methods: []string{glance.GlanceDirect}, Tasks: h.tasks, Staging: h.staging, Fetcher: other.web,

@@ -48,7 +48,7 @@ func zipped(t *testing.T, files ...string) string {
 // bytes.
 func unpacker(t *testing.T) *importer {
 	h := newImporter(t, glance.Options{})
-	images, err := glance.New(h.catalog, []glance.Store{h.store}, glance.Options{
+	images, err := glance.New(h.catalog, []glance.Backend{{Store: h.store}}, glance.Options{
 		MaxSize: 100_000, NewID: func() glance.ID { return glance.ID(glance.NewUUID()) },
 		Import: glance.ImportOptions{
 			Methods: []string{glance.GlanceDirect, glance.WebDownload}, Tasks: h.tasks, Staging: h.staging, Fetcher: h.web,

@@ -79,7 +79,8 @@ func (s *Images) claim(ctx context.Context, before, saving *Image) error {
 func (s *Images) store(ctx context.Context, saving *Image, r io.Reader, finish func(active *Image)) (*Image, error) {
 	in := &source{ctx: ctx, r: r, left: s.o.MaxSize, inspection: s.inspect(saving)}
 	d := newDigester(in, s.newHash(), &s.blocks)
-	url, n, err := s.stores[0].Put(ctx, saving.ID, d)
+	store := s.stores.byDefault()
+	url, n, err := store.Put(ctx, saving.ID, d)
 	checksum, sum := d.finish()
 	if err != nil {
 		return nil, in.explain(saving.ID, err)
@@ -89,7 +90,7 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader, finish f
 	active.Size, active.Checksum = &n, &checksum
 	algo := s.o.HashAlgo
 	active.HashAlgo, active.HashValue = &algo, &sum
-	active.Locations = []Location{{URL: url, Metadata: map[string]string{}, Status: Active}}
+	active.Locations = []Location{store.at(url)}
 	// The data is safe now: what the caller hangs up on is no longer lost.
 	ctx = context.WithoutCancel(ctx)
 	if err == nil {
@@ -107,7 +108,7 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader, finish f
 	if s.taken(ctx, saving, url, err) {
 		return nil, refuse(ErrConflict, "Image %s was taken over by another import.", saving.ID)
 	}
-	if derr := s.stores[0].Delete(ctx, url); derr != nil && !errors.Is(derr, ErrNotFound) {
+	if derr := store.Delete(ctx, url); derr != nil && !errors.Is(derr, ErrNotFound) {
 		s.o.Log.ErrorContext(ctx, "data of a failed upload stays behind", "image", saving.ID, "error", derr)
 	}
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {

@@ -52,7 +52,7 @@ func TestUploadHash(t *testing.T) {
 	if want := fmt.Sprintf("%x", sha256.Sum256([]byte("abc"))); *im.HashAlgo != "sha256" || *im.HashValue != want {
 		t.Errorf("hash = %s %s; want sha256 %s", *im.HashAlgo, *im.HashValue, want)
 	}
-	if _, err := glance.New(h.catalog, []glance.Store{h.store}, glance.Options{HashAlgo: "crc32"}); err == nil {
+	if _, err := glance.New(h.catalog, []glance.Backend{{Store: h.store}}, glance.Options{HashAlgo: "crc32"}); err == nil {
 		t.Error("New with an unknown hash succeeds")
 	}
 }

@@ -45,7 +45,7 @@ func (f folder) Delete(_ context.Context, url string) error { return os.Remove(u
 // benchService returns a service on files with a server in front of it.
 func benchService(b *testing.B) (*service, string) {
 	s := newService(b, Options{})
-	images, err := glance.New(s.catalog, []glance.Store{folder{dir: b.TempDir()}}, glance.Options{})
+	images, err := glance.New(s.catalog, []glance.Backend{{Store: folder{dir: b.TempDir()}}}, glance.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -174,7 +174,7 @@ func newService(t testing.TB, o Options) *service {
 	start := time.Date(2026, 11, 20, 4, 30, 0, 0, time.UTC)
 	now := func() time.Time { return start.Add(time.Duration(made.Load()) * time.Second) }
 	s := &service{catalog: &memory.Catalog{Now: now}, store: new(memory.Store)}
-	images, err := glance.New(s.catalog, []glance.Store{s.store}, glance.Options{
+	images, err := glance.New(s.catalog, []glance.Backend{{Store: s.store}}, glance.Options{
 		Now:           now,
 		NewID:         func() glance.ID { return numbered(made.Add(1)) },
 		MaxSize:       1000,

@@ -286,7 +286,7 @@ func (b broken) Open(ctx context.Context, url string, off, n int64) (io.ReadClos
 func TestDownloadFails(t *testing.T) {
 	var log bytes.Buffer
 	s := newService(t, Options{})
-	images, err := glance.New(s.catalog, []glance.Store{broken{s.store}}, glance.Options{})
+	images, err := glance.New(s.catalog, []glance.Backend{{Store: broken{s.store}}}, glance.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func BenchmarkUpload(b *testing.B) {
 		{"hashes and inspection", New(Options{})},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
-			images, err := glance.New(new(memory.Catalog), []glance.Store{drain{}}, glance.Options{Inspector: bench.inspector})
+			images, err := glance.New(new(memory.Catalog), []glance.Backend{{Store: drain{}}}, glance.Options{Inspector: bench.inspector})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -45,7 +45,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{time: time.Date(2026, 11, 20, 7, 0, 0, 0, time.UTC), store: brokenStore{broken: make(map[string]bool)}}
 	s.catalog.Now = s.now
-	images, err := glance.New(&s.catalog, []glance.Store{&s.store}, glance.Options{Now: s.now, DelayedDelete: true})
+	images, err := glance.New(&s.catalog, []glance.Backend{{Store: &s.store}}, glance.Options{Now: s.now, DelayedDelete: true})
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
