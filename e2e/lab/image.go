@@ -34,6 +34,10 @@ var (
 	keystoneScript string
 	//go:embed scripts/keystone-prepare.sh
 	keystonePrepare string
+	//go:embed scripts/glance.sh
+	glanceScript string
+	//go:embed scripts/glance-prepare.sh
+	glancePrepare string
 )
 
 // An image is a root directory: what it adds to the image below it. It is
@@ -76,6 +80,18 @@ func keystoneImage() image {
 	}
 }
 
+// peerImage has the Debian release's OpenStack Glance, and qemu-img for the
+// conversion of images.
+func peerImage() image {
+	database := databaseImage()
+	return image{
+		name: "glance", below: &database,
+		packages: []string{"glance-api", "python3-pymysql", "qemu-utils"},
+		script:   glanceScript,
+		prepare:  glancePrepare,
+	}
+}
+
 // Build builds all images that are missing.
 func Build(ctx context.Context, log io.Writer) error {
 	if err := Check(); err != nil {
@@ -84,8 +100,12 @@ func Build(ctx context.Context, log io.Writer) error {
 	if err := Install(ctx, log); err != nil {
 		return err
 	}
-	_, err := keystoneImage().build(ctx, log) // the others are below it
-	return err
+	for _, top := range []image{keystoneImage(), peerImage()} { // the others are below them
+		if _, err := top.build(ctx, log); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dir is where the image is kept. The name says everything that went into it.

@@ -1,7 +1,8 @@
 // Package lab runs real machines for tests and for trying a proposal by hand:
 // Debian systems with systemd, sshd and cron, booted by systemd-nspawn, each
 // in a network namespace of its own behind one bridge. A database node has
-// MariaDB, an authentication node has Keystone and the OpenStack clients.
+// MariaDB, an authentication node has Keystone and the OpenStack clients, a
+// peer node has the original OpenStack Glance with a MariaDB.
 //
 // It needs root on Debian. The end-to-end tests and the command e2e/cmd/lab
 // use it. It knows nothing of image services: what is tested comes from
@@ -30,6 +31,7 @@ const (
 	Bridge         = "10.77.0.1" // this machine, as the nodes see it
 	DatabaseNode   = "db-node"
 	KeystoneNode   = "auth-node"
+	PeerNode       = "peer-node"
 	Operator       = "ops" // an ordinary user on every node who may sudo without a password
 	Region         = "RegionOne"
 	AuthURL        = "http://10.77.0.5:5000/v3"
@@ -38,6 +40,7 @@ const (
 	MaxImageNodes  = 100
 	databaseNumber = 4
 	keystoneNumber = 5
+	peerNumber     = 6
 	imageNumber    = 20 // image-1 is the one after
 )
 
@@ -46,6 +49,7 @@ type Config struct {
 	ImageNodes int  // image-1, image-2, ...: bare machines
 	Keystone   bool // auth-node
 	Database   bool // db-node
+	Peer       bool // peer-node: OpenStack Glance, configured and started by package e2e/peer
 	// DiskMiB limits what a node can write, by the node's name.
 	DiskMiB map[string]int
 	// Detach leaves the lab running when its owner ends, until Down.
@@ -177,6 +181,11 @@ func (l *Lab) plan(ctx context.Context) error {
 		}
 		var err error
 		if l.adminPassword, l.demoPassword, err = preparedPasswords(l.nodes[len(l.nodes)-1].layers); err != nil {
+			return err
+		}
+	}
+	if l.config.Peer {
+		if err := add(PeerNode, peerNumber, peerImage(), speaksFirst("3306")); err != nil {
 			return err
 		}
 	}
