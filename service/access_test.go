@@ -92,7 +92,7 @@ func TestPolicyOfLists(t *testing.T) {
 	}
 	d.want(200, imageB, "GET", "/v2/images", "", "X-Auth-Token", "admin")
 	d.want(403, "You are not authorized to complete get_images action.", "GET", "/v2/images", "", "X-Auth-Token", "nova")
-	d.want(403, "You are not permitted to create images owned by &#x27;p-bob&#x27;", "POST", "/v2/images", `{"owner": "p-bob"}`, "X-Auth-Token", "alice")
+	d.want(403, "You are not permitted to create images owned by 'p-bob'", "POST", "/v2/images", `{"owner": "p-bob"}`, "X-Auth-Token", "alice")
 	d.want(403, "You are not authorized to complete add_image action.", "POST", "/v2/images", `{}`, "X-Auth-Token", "rita")
 }
 
@@ -206,7 +206,7 @@ func TestPropertyProtections(t *testing.T) {
 			s.write("protect.conf", file)
 			s.write("policy.yaml", licenceRules)
 			d := s.api("[DEFAULT]\nproperty_protection_file = protect.conf\nproperty_protection_rule_format = " + format + "\n")
-			const reserved = "Attribute &#x27;license_key&#x27; is reserved."
+			const reserved = "Attribute 'license_key' is reserved."
 			d.want(403, reserved, "POST", "/v2/images", `{"license_key": "x"}`, "X-Auth-Token", "alice")
 			a := d.want(201, `"license_key": "x"`, "POST", "/v2/images", `{"id": "`+imageA+`", "license_key": "x", "note": "secret", "os": "z"}`, "X-Auth-Token", "billing")
 			if strings.Contains(a.body, "secret") {
@@ -227,8 +227,8 @@ func TestPropertyProtections(t *testing.T) {
 			d.patch(403, reserved, "alice", imageA, "replace", "license_key", "y")
 			d.patch(403, reserved, "alice", imageA, "add", "license_key", "y")
 			d.patch(403, reserved, "alice", imageA, "remove", "license_key", "")
-			d.patch(403, "Attribute &#x27;license_new&#x27; is reserved.", "alice", imageA, "add", "license_new", "y")
-			d.patch(403, "Attribute &#x27;note&#x27; is reserved.", "alice", imageA, "replace", "note", "y")
+			d.patch(403, "Attribute 'license_new' is reserved.", "alice", imageA, "add", "license_new", "y")
+			d.patch(403, "Attribute 'note' is reserved.", "alice", imageA, "replace", "note", "y")
 			d.patch(200, `"os": "y"`, "alice", imageA, "replace", "os", "y")
 			d.patch(404, "", "bob", imageA, "add", "os", "w") // cannot see the image at all
 			d.patch(200, `"license_key": "y"`, "billing", imageA, "replace", "license_key", "y")

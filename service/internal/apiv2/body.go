@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/fault"
 )
 
 // maxJSON is the largest JSON body: all properties a quota allows, each as
@@ -21,7 +22,7 @@ const maxJSON = 10 << 20
 func readJSON(r *http.Request) (any, error) {
 	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxJSON))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, &problem{code: http.StatusRequestEntityTooLarge}
+		return nil, &fault.Fault{Code: http.StatusRequestEntityTooLarge}
 	}
 	if err != nil {
 		return nil, bad("Malformed JSON in request body.")

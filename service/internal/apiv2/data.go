@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/fault"
 )
 
 const octets = "application/octet-stream"
@@ -172,5 +173,5 @@ func position(s string) (int64, error) {
 }
 
 func unsatisfiable(format string, args ...any) error {
-	return &problem{code: http.StatusRequestedRangeNotSatisfiable, detail: fmt.Sprintf(format, args...)}
+	return &fault.Fault{Code: http.StatusRequestedRangeNotSatisfiable, Detail: fmt.Sprintf(format, args...)}
 }

@@ -58,7 +58,7 @@ func TestNoCaller(t *testing.T) {
 	}
 }
 
-func TestProblemOf(t *testing.T) {
+func TestFaultOf(t *testing.T) {
 	for _, test := range []struct {
 		err  error
 		code int
@@ -73,13 +73,13 @@ func TestProblemOf(t *testing.T) {
 		{glance.ErrTooLarge, 413, "The body of your request was too large for this server."},
 		{&glance.Refusal{Kind: glance.ErrWrongFormat, Message: "Image disk_format qcow2 does not match stream data raw"}, 415, "Image disk_format qcow2 does not match stream data raw"},
 		{glance.ErrStoreFull, 413, "The body of your request was too large for this server."},
-		{glance.ErrGone, 410, "This resource is no longer available.  No forwarding address is given."},
+		{glance.ErrGone, 410, "This resource is no longer available. No forwarding address is given."},
 		{glance.ErrStoreReadOnly, 503, "The server is currently unavailable. Please try again at a later time."},
 		{glance.ErrUnavailable, 503, "The server is currently unavailable. Please try again at a later time."},
 		{errors.New("dial tcp 10.0.0.7:3306: password secret refused"), 500, "The server has either erred or is incapable of performing the requested operation."},
 	} {
-		if p := problemOf(test.err); p.code != test.code || p.Error() != test.text {
-			t.Errorf("problemOf(%v) = %d, %q; want %d, %q", test.err, p.code, p, test.code, test.text)
+		if p := faultOf(test.err); p.Code != test.code || p.Error() != test.text {
+			t.Errorf("faultOf(%v) = %d, %q; want %d, %q", test.err, p.Code, p, test.code, test.text)
 		}
 	}
 }
@@ -107,25 +107,6 @@ func TestFault(t *testing.T) {
 	a.fail(httptest.NewRecorder(), httptest.NewRequestWithContext(gone, "GET", "/v2/images", nil), context.Canceled)
 	if log.Len() > 0 {
 		t.Errorf("log of a client that went away is %q; want none", &log)
-	}
-}
-
-func TestErrorType(t *testing.T) {
-	for accept, want := range map[string]string{
-		"":                                    "text/html",
-		"*/*":                                 "text/html",
-		"text/*":                              "text/html",
-		"text/html, application/json":         "text/html",
-		"application/json":                    "application/json",
-		"application/json, */*;q=0.1":         "application/json",
-		"application/json;q=0.3, text/plain":  "text/plain",
-		"text/html;q=0, */*":                  "application/json",
-		"image/png":                           "text/plain",
-		"application/octet-stream, nonsense;": "text/plain",
-	} {
-		if got := errorType(accept); got != want {
-			t.Errorf("errorType(%q) = %s; want %s", accept, got, want)
-		}
 	}
 }
 

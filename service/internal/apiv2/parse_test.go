@@ -40,7 +40,7 @@ func TestParseRange(t *testing.T) {
 	} {
 		got, err := parseRange(http.Header{test.name: {test.value}}, test.size)
 		if test.code != 0 {
-			if p := problemOf(err); err == nil || p.code != test.code {
+			if p := faultOf(err); err == nil || p.Code != test.code {
 				t.Errorf("%s: %s of %d bytes: %+v, %v; want code %d", test.name, test.value, test.size, got, err, test.code)
 			}
 			continue
@@ -108,7 +108,7 @@ func FuzzParseList(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		p, err := a.parseList(raw)
 		if err != nil {
-			if problemOf(err).code != http.StatusBadRequest {
+			if faultOf(err).Code != http.StatusBadRequest {
 				t.Errorf("%q: %v; want a bad request", raw, err)
 			}
 			return
@@ -145,7 +145,7 @@ func FuzzReadPatch(f *testing.F) {
 			r.Header.Set("Content-Type", patchV20)
 		}
 		changes, err := a.readPatch(r)
-		if p := problemOf(err); err != nil && (p.code < 400 || p.code > 499) {
+		if p := faultOf(err); err != nil && (p.Code < 400 || p.Code > 499) {
 			t.Errorf("%q: %v; want a mistake of the client", body, err)
 		}
 		for _, c := range changes {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/fault"
 )
 
 // The two forms of a patch: operations with op and path, and the older ones
@@ -206,9 +207,9 @@ func mediaType(r *http.Request) string {
 }
 
 func unsupported(r *http.Request, header http.Header) error {
-	return &problem{
-		code:   http.StatusUnsupportedMediaType,
-		text:   fmt.Sprintf("The request media type %s is not supported by this server.", r.Header.Get("Content-Type")),
-		header: header,
+	return &fault.Fault{
+		Code:   http.StatusUnsupportedMediaType,
+		Text:   fmt.Sprintf("The request media type %s is not supported by this server.", r.Header.Get("Content-Type")),
+		Header: header,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/fault"
 )
 
 // A route is a path and what may be done there. Its methods stand in the
@@ -121,7 +122,7 @@ func (a *API) identify(w http.ResponseWriter, r *http.Request) (*http.Request, e
 	c.RequestID = id
 	r = r.WithContext(glance.WithCaller(r.Context(), c))
 	if tooLong {
-		return r, &problem{code: http.StatusRequestHeaderFieldsTooLarge}
+		return r, &fault.Fault{Code: http.StatusRequestHeaderFieldsTooLarge}
 	}
 	return r, nil
 }
@@ -131,7 +132,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 		return undecodable()
 	}
 	if !strings.HasPrefix(r.URL.Path, "/") {
-		return &problem{code: http.StatusNotFound}
+		return &fault.Fault{Code: http.StatusNotFound}
 	}
 	for _, rt := range a.table {
 		if !rt.match(r.URL.Path, r.SetPathValue) {
@@ -148,13 +149,13 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 			}
 			return m.handle(w, r)
 		}
-		return &problem{
-			code:   http.StatusMethodNotAllowed,
-			text:   fmt.Sprintf("The method %s is not allowed for this resource.", r.Method),
-			header: http.Header{"Allow": {strings.Join(allowed, ", ")}},
+		return &fault.Fault{
+			Code:   http.StatusMethodNotAllowed,
+			Text:   fmt.Sprintf("The method %s is not allowed for this resource.", r.Method),
+			Header: http.Header{"Allow": {strings.Join(allowed, ", ")}},
 		}
 	}
-	return &problem{code: http.StatusNotFound}
+	return &fault.Fault{Code: http.StatusNotFound}
 }
 
 func hasBody(r *http.Request) bool {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/fault"
 )
 
 // taskRoutes is everything about tasks.
@@ -25,7 +26,7 @@ func (a *API) taskRoutes() []route {
 		}},
 		{"/v2/images/{id}/tasks", []method{
 			{"GET", false, a.listImageTasks},
-			{anyMethod, false, func(http.ResponseWriter, *http.Request) error { return &problem{code: http.StatusNotFound} }},
+			{anyMethod, false, func(http.ResponseWriter, *http.Request) error { return &fault.Fault{Code: http.StatusNotFound} }},
 		}},
 	}
 }
@@ -208,10 +209,10 @@ func (a *API) showTask(w http.ResponseWriter, r *http.Request) error {
 }
 
 func deleteTask(http.ResponseWriter, *http.Request) error {
-	return &problem{
-		code:   http.StatusMethodNotAllowed,
-		text:   "This operation is currently not permitted on Glance Tasks. They are auto deleted after reaching the time based on their expires_at property.",
-		header: http.Header{"Allow": {"GET"}},
+	return &fault.Fault{
+		Code:   http.StatusMethodNotAllowed,
+		Text:   "This operation is currently not permitted on Glance Tasks. They are auto deleted after reaching the time based on their expires_at property.",
+		Header: http.Header{"Allow": {"GET"}},
 	}
 }
 

@@ -154,9 +154,9 @@ func (m *Middleware) Require(next http.Handler) http.Handler {
 		switch {
 		case err != nil:
 			m.logUnavailable(r, err)
-			m.answer(w, r, unavailable)
+			m.unavailable(w, r)
 		case caller.Anonymous:
-			m.answer(w, r, unauthorized)
+			m.refuse(w, r)
 		default:
 			serve(w, r, next, caller)
 		}

@@ -121,7 +121,7 @@ func TestRequire(t *testing.T) {
 func TestRefusalBodies(t *testing.T) {
 	s := newSite(t)
 	for _, test := range []struct{ name, accept string }{
-		{"html", ""},
+		{"text", ""},
 		{"html", "*/*"},
 		{"html", "text/html, application/json"},
 		{"json", "application/json"},
@@ -131,7 +131,7 @@ func TestRefusalBodies(t *testing.T) {
 		golden(t, "401."+test.name, w)
 	}
 	s.Close()
-	w, _ := s.get("X-Auth-Token", memberToken)
+	w, _ := s.get("X-Auth-Token", memberToken, "Accept", "*/*")
 	golden(t, "503.html", w)
 	w, _ = s.get("X-Auth-Token", memberToken, "Accept", "application/json")
 	golden(t, "503.json", w)

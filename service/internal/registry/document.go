@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"glancectl/service/glance"
@@ -142,15 +141,4 @@ func spaced(compact []byte) []byte {
 		}
 	}
 	return out
-}
-
-// quoted returns s as a JSON string.
-func quoted(s string) string {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if e.Encode(s) != nil {
-		return `""` // a string can always be encoded
-	}
-	return strings.TrimSuffix(b.String(), "\n")
 }

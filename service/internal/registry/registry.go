@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/fault"
 )
 
 // Options are the optional settings of New. The zero value is ready to use.
@@ -58,14 +59,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		return
 	}
-	var f *fault
+	var f *fault.Fault
 	if !errors.As(err, &f) {
 		if r.Context().Err() == nil {
 			h.o.Log.ErrorContext(r.Context(), "registry request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 		}
 		f = internalError
 	}
-	f.write(w, r)
+	f.Write(w, r)
 }
 
 // dispatch returns the document that answers r. Paths match exactly, and a
@@ -86,9 +87,9 @@ func (h *Handler) dispatch(r *http.Request) (any, error) {
 	case len(path) == 2 && get:
 		return h.show(r.Context(), path[1])
 	case len(path) == 3 && path[2] == "members" && r.Method == http.MethodPost:
-		return nil, notAllowed("PUT, DELETE")
+		return nil, notAllowed(r.Method, "PUT, DELETE")
 	case len(path) == 4 && path[2] == "members" && get:
-		return nil, notAllowed("")
+		return nil, notAllowed(r.Method, "")
 	}
 	return nil, notFound
 }
