@@ -48,14 +48,21 @@ func (p *process) openImports(catalog *sqlcatalog.Catalog) (*importArea, error) 
 		return a, nil
 	}
 	a.Methods = p.Imports.Methods
+	if a.Fetcher, err = webdownload.New(p.webOptions()); err != nil {
+		return nil, fmt.Errorf("imports: %w", errors.Join(err, a.close()))
+	}
+	return a, nil
+}
+
+// webOptions are what may be downloaded, wherever the URI comes from.
+func (p *process) webOptions() webdownload.Options {
 	web := p.Imports.Web
-	a.Fetcher = webdownload.New(webdownload.Options{
+	return webdownload.Options{
 		AllowedSchemes: web.AllowedSchemes, DisallowedSchemes: web.DisallowedSchemes,
 		AllowedHosts: web.AllowedHosts, DisallowedHosts: web.DisallowedHosts,
 		AllowedPorts: web.AllowedPorts, DisallowedPorts: web.DisallowedPorts,
 		Log: p.log.With(slog.String(oslolog.NameKey, "glance.import")),
-	})
-	return a, nil
+	}
 }
 
 // open opens the staging area. While it is being opened by the only process

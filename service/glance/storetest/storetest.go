@@ -278,12 +278,11 @@ func notFound(t *testing.T, s glance.Store) {
 	}
 }
 
-// foreign tries locations that another program, or an attacker, may have left
-// in the catalog.
-func foreign(t *testing.T, s glance.Store) {
-	url := put(t, s, id, data(100))
+// foreignLocations are some that another program, or an attacker, may have
+// left in the catalog; url is the location of an image that is there.
+func foreignLocations(s glance.Store, url string) []string {
 	dir := strings.TrimSuffix(url, string(id))
-	for _, bad := range []string{
+	return []string{
 		"",
 		"x",
 		string(id),
@@ -301,7 +300,12 @@ func foreign(t *testing.T, s glance.Store) {
 		dir + "x/" + string(id),
 		url + "/",
 		url + "%00",
-	} {
+	}
+}
+
+func foreign(t *testing.T, s glance.Store) {
+	url := put(t, s, id, data(100))
+	for _, bad := range foreignLocations(s, url) {
 		r, err := s.Open(t.Context(), bad, 0, -1)
 		if !errors.Is(err, glance.ErrNotFound) {
 			t.Errorf("Open(%q): %v; want %v", bad, err, glance.ErrNotFound)

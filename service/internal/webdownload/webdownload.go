@@ -2,10 +2,11 @@
 // who are not trusted: a [glance.Fetcher] that cannot be made to ask what only
 // this machine can reach.
 //
-// The service opens one for imports. A URI is judged by its scheme, host and
-// port and by the addresses that the host has; the connection then goes to an
-// address that was judged, whatever the name means by then, and the same holds
-// for every redirect. The package knows nothing of images.
+// The service opens one for imports and one for the http store. A URI is judged
+// by its scheme, host and port and by the addresses that the host has; the
+// connection then goes to an address that was judged, whatever the name means
+// by then, and the same holds for every redirect. The package knows nothing of
+// images.
 package webdownload
 
 import (
@@ -35,8 +36,12 @@ type Options struct {
 	AllowedHosts, DisallowedHosts []string
 	AllowedPorts, DisallowedPorts []int
 
-	Resolver  Resolver      // nil means that of the system
-	Roots     *tls.Config   // trust for https; nil means that of the system
+	Resolver Resolver    // nil means that of the system
+	Roots    *tls.Config // trust for https; nil means that of the system
+	// Proxies are asked in place of the hosts themselves, by the scheme of the
+	// URI: HOST:PORT, or a URL. A host is judged all the same, but it is the
+	// proxy that finds its address then.
+	Proxies   map[string]string
 	Connect   time.Duration // how long a connection may take to come about, and the head of an answer after it; 0 means 30 seconds
 	Stall     time.Duration // how long the data may pause; 0 means a minute
 	Total     time.Duration // how long all may take; 0 means 24 hours
@@ -51,12 +56,15 @@ type Resolver interface {
 
 // A Fetcher is a glance.Fetcher. Its methods may be called from several
 // goroutines at once.
-type Fetcher struct{ o Options }
+type Fetcher struct {
+	o       Options
+	proxies map[string]*url.URL
+}
 
 var _ glance.Fetcher = (*Fetcher)(nil)
 
-// New returns a fetcher.
-func New(o Options) *Fetcher {
+// New returns a fetcher. It is an error if a proxy is none.
+func New(o Options) (*Fetcher, error) {
 	if o.Resolver == nil {
 		o.Resolver = net.DefaultResolver
 	}
@@ -75,7 +83,15 @@ func New(o Options) *Fetcher {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Fetcher{o}
+	f := &Fetcher{o: o, proxies: make(map[string]*url.URL)}
+	for scheme, at := range o.Proxies {
+		proxy, err := parseProxy(at)
+		if _, known := ports[scheme]; !known || err != nil {
+			return nil, fmt.Errorf("proxy %s:%s: want a scheme of http or https and an address of a proxy", scheme, at)
+		}
+		f.proxies[scheme] = proxy
+	}
+	return f, nil
 }
 
 // Check implements glance.Fetcher. It resolves the host but connects to
@@ -91,22 +107,46 @@ func (f *Fetcher) Check(ctx context.Context, uri string) error {
 
 // Fetch implements glance.Fetcher.
 func (f *Fetcher) Fetch(ctx context.Context, uri string) (io.ReadCloser, int64, error) {
+	resp, err := f.Do(ctx, http.MethodGet, uri, nil)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = status(resp.StatusCode)
+		resp.Body.Close()
+	}
+	if err != nil {
+		return nil, 0, f.explain(ctx, err)
+	}
+	return resp.Body, resp.ContentLength, nil
+}
+
+// Do sends a request without a body to a URI, if it may be fetched, and
+// follows redirects that may be followed. The header may be nil; a token in it
+// goes nowhere but to the machine that the URI names. The answer is returned
+// whatever its status is, and reading its body fails when nothing comes for too
+// long. The caller closes the body. The error is a glance.ErrInvalid if the URI
+// may not be fetched, else a glance.ErrUnavailable; it does not hold the URI.
+func (f *Fetcher) Do(ctx context.Context, method, uri string, header http.Header) (*http.Response, error) {
 	u, err := url.Parse(uri)
 	if err != nil {
-		return nil, 0, filtered()
+		return nil, fmt.Errorf("%w: not a URI", glance.ErrInvalid)
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.o.Total)
 	d := &download{f: f, pins: make(map[string][]netip.Addr)}
-	resp, err := d.get(ctx, u)
+	end := func() { cancel(); d.close() }
+	resp, err := d.do(ctx, method, u, header)
 	if err != nil {
-		cancel()
-		d.close()
-		return nil, 0, f.explain(ctx, u, err)
+		end()
+		err = withoutURL(err)
+		kind := glance.ErrUnavailable
+		if _, ok := errors.AsType[*refusal](err); ok {
+			kind = glance.ErrInvalid
+		}
+		return nil, fmt.Errorf("%w: host %q: %w", kind, u.Host, err)
 	}
-	body := &body{rc: resp.Body, stall: f.o.Stall, close: func() { cancel(); d.close() }}
+	body := &body{rc: resp.Body, stall: f.o.Stall, close: end}
 	body.watch = time.AfterFunc(f.o.Stall, cancel)
 	body.watch.Stop() // it runs only while somebody waits for data
-	return body, resp.ContentLength, nil
+	resp.Body = body
+	return resp, nil
 }
 
 func filtered() error {
@@ -120,9 +160,9 @@ func (s status) Error() string { return fmt.Sprintf("answered with status %d", i
 
 // explain returns what the person who gave the URI is told. What the network
 // around this machine looks like is none of it.
-func (f *Fetcher) explain(ctx context.Context, u *url.URL, err error) error {
-	f.o.Log.InfoContext(ctx, "a download failed", "host", u.Host, "error", withoutURL(err))
-	if _, ok := errors.AsType[*refusal](err); ok {
+func (f *Fetcher) explain(ctx context.Context, err error) error {
+	f.o.Log.InfoContext(ctx, "a download failed", "error", err)
+	if errors.Is(err, glance.ErrInvalid) {
 		return filtered()
 	}
 	text := "The data could not be downloaded."
@@ -150,12 +190,12 @@ type download struct {
 	pins map[string][]netip.Addr // by host and port, as they are dialled
 }
 
-func (d *download) get(ctx context.Context, u *url.URL) (*http.Response, error) {
+func (d *download) do(ctx context.Context, method string, u *url.URL, header http.Header) (*http.Response, error) {
 	if err := d.pin(ctx, u); err != nil {
 		return nil, err
 	}
 	d.transport = &http.Transport{
-		Proxy:                 nil, // a proxy would resolve names for itself
+		Proxy:                 d.f.proxy,
 		DialContext:           d.dial,
 		TLSClientConfig:       d.f.o.Roots.Clone(),
 		TLSHandshakeTimeout:   d.f.o.Connect,
@@ -168,22 +208,27 @@ func (d *download) get(ctx context.Context, u *url.URL) (*http.Response, error) 
 			return errors.New("too many redirects")
 		}
 		r.Header.Del("Referer")
+		if !sameOrigin(r.URL, u) {
+			r.Header.Del(tokenHeader)
+		}
 		return d.pin(ctx, r.URL)
 	}}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+	for name, values := range header {
+		r.Header[name] = values
 	}
 	r.Header.Set("User-Agent", "glance")
-	resp, err := client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		resp.Body.Close()
-		return nil, status(resp.StatusCode)
-	}
-	return resp, nil
+	return client.Do(r)
+}
+
+// tokenHeader carries what lets its bearer pass for somebody.
+const tokenHeader = "X-Auth-Token"
+
+func sameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && canonical(a.Hostname()) == canonical(b.Hostname()) && portOf(a) == portOf(b)
 }
 
 // pin judges a URL and keeps the addresses it is judged by. A host that was
@@ -212,6 +257,9 @@ func (d *download) dial(ctx context.Context, network, at string) (net.Conn, erro
 	addrs := d.pins[net.JoinHostPort(host, port)]
 	d.mu.Unlock()
 	dialer := net.Dialer{Timeout: d.f.o.Connect}
+	if addrs == nil && d.f.isProxy(at) {
+		return dialer.DialContext(ctx, network, at)
+	}
 	err = refuse("host %q was not judged", host)
 	for _, addr := range addrs {
 		var c net.Conn

@@ -19,6 +19,15 @@ import (
 	"glancectl/service/glance"
 )
 
+func made(t testing.TB, o Options) *Fetcher {
+	t.Helper()
+	f, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 // names is a Resolver. Each time a name is asked for it has its next address,
 // the last one for ever; several addresses at once are separated by spaces.
 type names struct {
@@ -64,7 +73,7 @@ func resolver() *names {
 // TestCheck has every way that is known of naming what must not be asked, and
 // the ways that are fine.
 func TestCheck(t *testing.T) {
-	f := New(Options{AllowedSchemes: []string{"http", "https"}, AllowedPorts: []int{80, 443}, Resolver: resolver()})
+	f := made(t, Options{AllowedSchemes: []string{"http", "https"}, AllowedPorts: []int{80, 443}, Resolver: resolver()})
 	for _, test := range []struct {
 		ok   bool
 		uris string
@@ -128,7 +137,7 @@ func TestLists(t *testing.T) {
 		{"the metadata", Options{AllowedHosts: []string{"169.254.169.254"}}, "http://169.254.169.254/", "http://metadata.example/"},
 	} {
 		test.o.Resolver = resolver()
-		f := New(test.o)
+		f := made(t, test.o)
 		for uri := range strings.FieldsSeq(test.ok) {
 			if err := f.Check(t.Context(), uri); err != nil {
 				t.Errorf("%s: Check(%s) = %v", test.name, uri, err)
@@ -165,8 +174,9 @@ func trap(t *testing.T) *httptest.Server {
 
 // open returns a fetcher that may ask the hosts on this machine that are
 // named.
-func open(hosts ...string) *Fetcher {
-	return New(Options{AllowedHosts: hosts, Resolver: resolver(), Redirects: 3})
+func open(t testing.TB, hosts ...string) *Fetcher {
+	t.Helper()
+	return made(t, Options{AllowedHosts: hosts, Resolver: resolver(), Redirects: 3})
 }
 
 func TestFetch(t *testing.T) {
@@ -195,7 +205,7 @@ func TestFetch(t *testing.T) {
 	to := func(u string) string { return "http://inside.example" + port + "/to?u=" + url.QueryEscape(u) }
 	good := "http://inside.example" + port + "/data"
 
-	f := open("inside.example")
+	f := open(t, "inside.example")
 	for _, uri := range []string{good, strings.Replace(good, "//", "//user:pw@", 1), to(good), to("/data"), to(to(to(good)))} {
 		if data, size, err := fetch(t, f, uri); data != "abcd" || size != 4 || err != nil {
 			t.Errorf("Fetch(%s) = %q, %d, %v; want abcd", uri, data, size, err)
@@ -235,7 +245,7 @@ func TestFetch(t *testing.T) {
 func TestRebinding(t *testing.T) {
 	secret := trap(t)
 	port := secret.URL[strings.LastIndexByte(secret.URL, ':'):]
-	f := New(Options{Resolver: resolver(), Connect: 50 * time.Millisecond})
+	f := made(t, Options{Resolver: resolver(), Connect: 50 * time.Millisecond})
 	if _, _, err := fetch(t, f, "http://rebind.example"+port+"/"); err == nil {
 		t.Error("Fetch from an address where nobody is succeeds")
 	}
@@ -245,7 +255,7 @@ func TestRebinding(t *testing.T) {
 	}
 
 	n := resolver()
-	d := &download{f: New(Options{Resolver: n}), pins: make(map[string][]netip.Addr)}
+	d := &download{f: made(t, Options{Resolver: n}), pins: make(map[string][]netip.Addr)}
 	u, _ := url.Parse("http://rebind.example/")
 	for range 3 { // as redirects to the same host do
 		if err := d.pin(t.Context(), u); err != nil {
@@ -275,14 +285,14 @@ func TestHTTPS(t *testing.T) {
 	roots.AddCert(srv.Certificate())
 	n := resolver()
 	n.of["example.com"] = []string{"127.0.0.1"}
-	f := New(Options{AllowedHosts: []string{"example.com", "inside.example"}, Resolver: n, Roots: &tls.Config{RootCAs: roots}})
+	f := made(t, Options{AllowedHosts: []string{"example.com", "inside.example"}, Resolver: n, Roots: &tls.Config{RootCAs: roots}})
 	if data, _, err := fetch(t, f, "https://example.com"+port+"/"); data != "abcd" || err != nil || asked != "example.com example.com"+port {
 		t.Errorf("Fetch = %q, %v; the server was asked as %s", data, err, asked)
 	}
 	if _, _, err := fetch(t, f, "https://inside.example"+port+"/"); err == nil {
 		t.Error("Fetch believes a certificate of another name")
 	}
-	f = New(Options{AllowedHosts: []string{"example.com"}, Resolver: n})
+	f = made(t, Options{AllowedHosts: []string{"example.com"}, Resolver: n})
 	if _, _, err := fetch(t, f, "https://example.com"+port+"/"); err == nil {
 		t.Error("Fetch believes a certificate of nobody")
 	}
@@ -314,7 +324,7 @@ func TestTimeLimits(t *testing.T) {
 	}))
 	defer srv.Close()
 	defer close(hang)
-	f := New(Options{
+	f := made(t, Options{
 		AllowedHosts: []string{"127.0.0.1"}, Connect: 200 * time.Millisecond, Stall: 200 * time.Millisecond, Total: 500 * time.Millisecond,
 	})
 	for path, want := range map[string]string{"/stall": "ab", "/silent": "", "/drip": "x"} {
@@ -335,7 +345,7 @@ func FuzzCheck(f *testing.F) {
 	for _, uri := range []string{"http://good.example/", "http://0x7f.1/", "http://[::ffff:7f00:1]/", "http://127.0.0.1.:80/", "http://2002:7f00:1::/"} {
 		f.Add(uri)
 	}
-	fetcher := New(Options{Resolver: resolver()})
+	fetcher := made(f, Options{Resolver: resolver()})
 	f.Fuzz(func(t *testing.T, uri string) {
 		u, err := url.Parse(uri)
 		if err != nil {
@@ -351,4 +361,82 @@ func FuzzCheck(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A token goes to the machine that the URI names, and to no other that it
+// leads to.
+func TestTokenStaysHome(t *testing.T) {
+	var mu sync.Mutex
+	got := make(map[string]string)
+	handler := func(name string, to func() string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			got[name+r.URL.Path] = r.Header.Get("X-Auth-Token") + r.Header.Get("Accept")
+			mu.Unlock()
+			if r.URL.Path == "/end" {
+				return
+			}
+			http.Redirect(w, r, to()+"/end", http.StatusFound)
+		})
+	}
+	other := httptest.NewServer(handler("other", nil))
+	defer other.Close()
+	where := other.URL
+	srv := httptest.NewServer(handler("home", func() string { return where }))
+	defer srv.Close()
+	f := open(t, "127.0.0.1", "localhost", "inside.example")
+	port := srv.URL[strings.LastIndexByte(srv.URL, ':'):]
+	header := http.Header{"X-Auth-Token": {"secret"}, "Accept": {"all"}}
+	for _, to := range []string{other.URL, "http://inside.example" + port, srv.URL} {
+		where = to
+		resp, err := f.Do(t.Context(), http.MethodGet, srv.URL+"/begin", header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		want := "all"
+		name := "home"
+		if to == other.URL {
+			name = "other"
+		}
+		if to == srv.URL {
+			want = "secretall"
+		}
+		mu.Lock()
+		if got["home/begin"] != "secretall" || got[name+"/end"] != want {
+			t.Errorf("on the way to %s the headers are %q", to, got)
+		}
+		clear(got)
+		mu.Unlock()
+	}
+}
+
+func TestProxies(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodConnect {
+			http.Error(w, "no tunnel", http.StatusTeapot)
+			return
+		}
+		fmt.Fprintf(w, "%s for %s", r.Method, r.URL)
+	}))
+	defer proxy.Close()
+	at := strings.TrimPrefix(proxy.URL, "http://")
+	f := made(t, Options{Proxies: map[string]string{"http": at, "https": at}, Resolver: resolver()})
+	if data, _, err := fetch(t, f, "http://good.example/x"); data != "GET for http://good.example/x" || err != nil {
+		t.Errorf("Fetch by a proxy = %q, %v", data, err)
+	}
+	if _, _, err := fetch(t, f, "https://good.example/x"); err == nil {
+		t.Error("Fetch by a proxy that refuses succeeds")
+	}
+	// The proxy is trusted, where it is to go is not.
+	for _, uri := range []string{"http://inside.example/", "http://127.0.0.1/", proxy.URL, "http://169.254.169.254/"} {
+		if _, err := f.Do(t.Context(), http.MethodGet, uri, nil); !errors.Is(err, glance.ErrInvalid) {
+			t.Errorf("Do(%s) by a proxy: %v; want %v", uri, err, glance.ErrInvalid)
+		}
+	}
+	for scheme, at := range map[string]string{"ftp": "x:1", "http": "", "https": "socks5://x:1"} {
+		if _, err := New(Options{Proxies: map[string]string{scheme: at}}); err == nil {
+			t.Errorf("New with proxy %s:%s succeeds", scheme, at)
+		}
+	}
 }
