@@ -22,12 +22,10 @@ import (
 
 	"glancectl/service/glance"
 	"glancectl/service/internal/config"
-	"glancectl/service/internal/filestore"
 	"glancectl/service/internal/imagecache"
 	"glancectl/service/internal/inspect"
 	"glancectl/service/internal/oslolog"
 	"glancectl/service/internal/sqlcatalog"
-	"glancectl/service/internal/swiftstore"
 )
 
 // Options say how a program is started. The zero value reads the files in
@@ -144,55 +142,12 @@ func (p *process) catalog() (*sqlcatalog.Catalog, error) {
 	return c, nil
 }
 
-// openers has one entry for each kind of store that a configuration can name.
-// The scheme is the one that the store makes URLs with.
-var openers = map[string]struct {
-	scheme string
-	open   func(*process) (glance.Store, error)
-}{
-	"file":  {"file", openFiles},
-	"swift": {"swift+config", openSwift},
-}
-
-func openFiles(p *process) (glance.Store, error) {
-	store, err := filestore.Open(p.Stores.FileDir, filestore.Options{})
-	if err != nil {
-		return nil, p.fault("[glance_store] filesystem_store_datadir: %w", err)
-	}
-	return store, nil
-}
-
-func openSwift(p *process) (glance.Store, error) {
-	s := p.Stores.Swift
-	store, err := swiftstore.Open(swiftstore.Config{
-		AuthAddress:     s.AuthAddress,
-		User:            s.User,
-		Key:             string(s.Key),
-		UserDomain:      s.UserDomain,
-		ProjectDomain:   s.ProjectDomain,
-		Region:          s.Region,
-		EndpointType:    s.EndpointType,
-		Container:       s.Container,
-		CreateContainer: s.CreateOnPut,
-		Reference:       s.Reference,
-		ChunkSize:       s.ChunkSize,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: swift store: %w", s.Pos, err)
-	}
-	return store, nil
-}
-
 // images connects a catalog with the stores of the configuration. The cache
 // may be nil, and so may the rules: jobs, which ask for nobody, go without.
 func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *access) (*glance.Images, error) {
-	var stores []glance.Backend
-	for _, kind := range p.Stores.Enabled {
-		store, err := openers[kind].open(p)
-		if err != nil {
-			return nil, err
-		}
-		stores = append(stores, glance.Backend{Store: store, Kind: kind})
+	stores, byDefault, err := p.stores()
+	if err != nil {
+		return nil, err
 	}
 	o := glance.Options{
 		MaxSize:          p.Images.MaxSize,
@@ -204,7 +159,7 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *
 		ContainerFormats: p.Images.ContainerFormats,
 		Inspector:        inspect.New(inspect.Options{VMDKTypes: p.Images.VMDKTypes, TolerateMBR: p.Images.TolerateMBR}),
 		AnyFormat:        !p.Images.RequireFormat,
-		DefaultStore:     openers[p.Stores.Default].scheme,
+		DefaultStore:     byDefault,
 		DelayedDelete:    p.Images.DelayedDelete,
 		Cache:            cache,
 		Log:              p.log,

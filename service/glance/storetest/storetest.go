@@ -305,6 +305,13 @@ func foreignLocations(s glance.Store, url string) []string {
 
 func foreign(t *testing.T, s glance.Store) {
 	url := put(t, s, id, data(100))
+	owner, isOwner := s.(glance.Owner)
+	if isOwner && !owner.Owns(url) {
+		t.Errorf("Owns(%s) = false; it is what Put returned", url)
+	}
+	if foreign := "unknown://" + string(id); isOwner && owner.Owns(foreign) {
+		t.Errorf("Owns(%s) = true", foreign)
+	}
 	for _, bad := range foreignLocations(s, url) {
 		r, err := s.Open(t.Context(), bad, 0, -1)
 		if !errors.Is(err, glance.ErrNotFound) {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"strings"
 
 	"glancectl/service/oslo"
 )
@@ -67,7 +66,7 @@ func (r *reader) several(def []string, names ...string) []string {
 		r.known[name] = true
 	}
 	for _, name := range names {
-		section, key, _ := strings.Cut(name, ".")
+		section, key := split(name)
 		values, err := r.c.Values(section, key)
 		if err != nil {
 			r.errs = append(r.errs, err)

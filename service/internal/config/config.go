@@ -132,30 +132,6 @@ type Database struct {
 	Recycle time.Duration
 }
 
-// Stores is where image data is kept.
-type Stores struct {
-	Enabled []string // of "file" and "swift", none twice
-	Default string   // one of Enabled
-	FileDir string
-	Swift   Swift
-}
-
-// Swift is an account of an object store.
-type Swift struct {
-	AuthAddress   string // its end says which kind of authentication it is
-	User          string
-	Key           Secret
-	UserDomain    string // "" means Default
-	ProjectDomain string
-	Region        string
-	EndpointType  string
-	Container     string
-	CreateOnPut   bool
-	Reference     string // the account's name in the URLs of images
-	ChunkSize     int64  // 0 means the store's own
-	Pos           string // where the settings stand
-}
-
 // Keystone is how tokens are validated.
 type Keystone struct {
 	AuthURL       string
@@ -202,7 +178,7 @@ func Load(p Program, src Source) (*Settings, error) {
 	// The first walk tells c the defaults, so that $name can mean an option
 	// that no file sets.
 	r.settings(p)
-	r.errs = nil
+	r.errs, r.warnings = nil, nil
 	s := r.settings(p)
 	s.Where = strings.Join(slices.Concat(src.Files, src.Dirs), ", ")
 	s.Log.Debug = s.Log.Debug || src.Debug
@@ -212,13 +188,14 @@ func Load(p Program, src Source) (*Settings, error) {
 	r.need(p, s)
 	r.refuse()
 	s.Warnings, s.Ignored = r.unused()
+	s.Warnings = append(r.warnings, s.Warnings...)
 	return s, errors.Join(r.errs...)
 }
 
 // need reports what p cannot do without.
 func (r *reader) need(p Program, s *Settings) {
 	missing := func(option, hint string) {
-		section, key, _ := strings.Cut(option, ".")
+		section, key := split(option)
 		r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: not set; %s", s.Where, section, key, hint))
 	}
 	if s.Database.URL == "" && p != Pruner && p != Reaper {

@@ -30,7 +30,10 @@ func load(t *testing.T, p config.Program, text string, more ...string) (*config.
 	}
 	if s != nil {
 		s.Where = plain.Replace(s.Where)
-		s.Database.Pos, s.Stores.Swift.Pos = plain.Replace(s.Database.Pos), plain.Replace(s.Stores.Swift.Pos)
+		s.Database.Pos = plain.Replace(s.Database.Pos)
+		for i := range s.Stores.All {
+			s.Stores.All[i].Swift.Pos = plain.Replace(s.Stores.All[i].Swift.Pos)
+		}
 		for _, list := range [][]string{s.Access.Files, s.Access.Dirs} {
 			for i := range list {
 				list[i] = plain.Replace(list[i])
@@ -77,7 +80,7 @@ func TestDefaults(t *testing.T) {
 		Cache:    config.Cache{MaxSize: 10 << 30, ExtraToFree: 0.2, StallTimeout: 24 * time.Hour, GracePeriod: time.Hour},
 		Scrub:    config.Scrub{Every: 5 * time.Minute},
 		Database: config.Database{URL: "sqlite:////x", Pos: "CONF:2", Recycle: time.Hour},
-		Stores:   config.Stores{Enabled: []string{"file"}, Default: "file", FileDir: "/var/lib/glance/images"},
+		Stores:   config.Stores{All: []config.Store{files("/var/lib/glance/images")}, Default: "file"},
 		Imports: config.Imports{
 			Methods: []string{"glance-direct", "web-download"}, StagingDir: "/var/lib/glance/staging", TaskTTL: 48 * time.Hour, AtOnce: 10,
 			Web: config.Web{AllowedSchemes: []string{"http", "https"}, AllowedPorts: []int{80, 443}},
@@ -163,10 +166,10 @@ func TestOptions(t *testing.T) {
 		{"sql_idle_timeout = 5", func(s *config.Settings) any { return s.Database.Recycle }, 5 * time.Second},
 		{"[database]\nidle_timeout = 5", func(s *config.Settings) any { return s.Database.Recycle }, 5 * time.Second},
 		{"[database]\nconnection_recycle_time = 5\nidle_timeout = 6", func(s *config.Settings) any { return s.Database.Recycle }, 5 * time.Second},
-		{"filesystem_store_datadir = /d", func(s *config.Settings) any { return s.Stores.FileDir }, "/d"},
-		{"[glance_store]\nfilesystem_store_datadir = /d", func(s *config.Settings) any { return s.Stores.FileDir }, "/d"},
-		{"known_stores = glance.store.filesystem.Store", func(s *config.Settings) any { return s.Stores.Enabled }, []string{"file"}},
-		{"[glance_store]\nstores = filesystem,file", func(s *config.Settings) any { return s.Stores.Enabled }, []string{"file"}},
+		{"filesystem_store_datadir = /d", func(s *config.Settings) any { return s.Stores.All[0].Files.Dirs }, []config.Dir{{Path: "/d"}}},
+		{"[glance_store]\nfilesystem_store_datadir = /d", func(s *config.Settings) any { return s.Stores.All[0].Files.Dirs }, []config.Dir{{Path: "/d"}}},
+		{"known_stores = glance.store.filesystem.Store", kinds, []string{"file"}},
+		{"[glance_store]\nstores = filesystem,file", kinds, []string{"file"}},
 		{keystone + "auth_url = http://k:5000/v3/", func(s *config.Settings) any { return s.Keystone.AuthURL }, "http://k:5000/v3"},
 		{keystone + "identity_uri = http://k:5000/v3", func(s *config.Settings) any { return s.Keystone.PublicURI }, "http://k:5000/v3"},
 		{keystone + "www_authenticate_uri = http://p", func(s *config.Settings) any { return s.Keystone.PublicURI }, "http://p"},
@@ -197,6 +200,19 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// files is an unnamed file store as it is without options.
+func files(dir string) config.Store {
+	return config.Store{Kind: "file", Section: "glance_store", Files: config.Files{Dirs: []config.Dir{{Path: dir}}, ChunkSize: 64 << 10}}
+}
+
+func kinds(s *config.Settings) any {
+	var all []string
+	for _, store := range s.Stores.All {
+		all = append(all, store.Kind)
+	}
+	return all
+}
+
 func TestSwift(t *testing.T) {
 	const options = minimal + `[glance_store]
 stores = swift,file
@@ -212,13 +228,14 @@ swift_store_large_object_chunk_size = 10
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config.Stores{
-		Enabled: []string{"swift", "file"}, Default: "swift", FileDir: "/var/lib/glance/images",
-		Swift: config.Swift{
-			AuthAddress: "http://k/v3", User: "p:u", Key: "k$y", ProjectDomain: "d",
-			Container: "images", CreateOnPut: true, Reference: "ref2", ChunkSize: 10 << 20, Pos: "DIR/swift.conf:3",
-		},
+	swift := config.Swift{
+		AuthAddress: "http://k/v3", User: "p:u", Key: "k$y", ProjectDomain: "d",
+		Container: "images", CreateOnPut: true, Reference: "ref2", ChunkSize: 10 << 20, Pos: "DIR/swift.conf:3",
 	}
+	want := config.Stores{Default: "swift", All: []config.Store{
+		{Kind: "swift", Section: "glance_store", Swift: swift},
+		files("/var/lib/glance/images"),
+	}}
 	if diff := cmp.Diff(want, s.Stores); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
 	}
@@ -236,8 +253,8 @@ swift_store_large_object_chunk_size = 10
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Enabled = []string{"swift"}
-	want.Swift = config.Swift{AuthAddress: "127.0.0.1:8080/v1.0", User: "u", Key: "k", Container: "glance", Reference: "ref1", Pos: "CONF:3"}
+	swift = config.Swift{AuthAddress: "127.0.0.1:8080/v1.0", User: "u", Key: "k", Container: "glance", Reference: "ref1", Pos: "CONF:3"}
+	want.All = []config.Store{{Kind: "swift", Section: "glance_store", Swift: swift}}
 	if diff := cmp.Diff(want, s.Stores); diff != "" {
 		t.Errorf("a release without [glance_store] (-want +got):\n%s", diff)
 	}
@@ -261,7 +278,9 @@ CONF: [keystone_authtoken] password: not set; Keystone is asked about tokens wit
 		{config.API, minimal + "[paste_deploy]\nflavor = keystne", `CONF:4: [paste_deploy] flavor: "keystne" is not a flavor that glance-api has without a paste file`},
 		{config.Registry, minimal + "[paste_deploy]\nflavor = caching", `CONF:4: [paste_deploy] flavor: "caching" is not a flavor that glance-registry has without a paste file`},
 		{config.API, minimal + "[paste_deploy]\nconfig_file = x.ini", "CONF:4: [paste_deploy] config_file: open DIR/x.ini: no such file or directory"},
-		{config.API, minimal + "[glance_store]\nstores = file,rbd\n", `CONF:4: [glance_store] stores: no store is called "rbd"; there are file and swift`},
+		{config.API, minimal + "[glance_store]\nstores = rbd\n", `CONF:4: [glance_store] stores: no store is called "rbd"; there are file and swift`},
+		{config.API, minimal + "[glance_store]\nstores = file,rbd\ndefault_store = rbd\n",
+			`CONF:5: [glance_store] default_store: no store is called "rbd"; there are file and swift`},
 		{config.API, minimal + "[glance_store]\nstores = swift\n",
 			`CONF:4: [glance_store] swift needs swift_store_config_file or swift_store_auth_address`},
 		{config.API, minimal + "[glance_store]\nstores = file\ndefault_store = swift\n",

@@ -35,11 +35,12 @@ type Web struct {
 
 // imports reads how data comes from elsewhere. Staged data is kept beside that
 // of the images unless the options say otherwise: what may write there may
-// write here.
+// write here. Where stores have names, staging is a store too, with a place
+// of its own.
 func (r *reader) imports(stores Stores) Imports {
 	const at = "import_filtering_opts."
 	im := Imports{
-		StagingDir: filepath.Join(filepath.Dir(stores.FileDir), "staging"),
+		StagingDir: r.stagingDir(stores),
 		TaskTTL:    time.Duration(r.integer(48, 1, 1<<20, "task.task_time_to_live", "DEFAULT.task_time_to_live")) * time.Hour,
 		AtOnce:     r.number(10, 1, "taskflow_executor.max_workers", "task.eventlet_executor_pool_size"),
 		Web: Web{
@@ -51,22 +52,44 @@ func (r *reader) imports(stores Stores) Imports {
 			DisallowedPorts:   r.portList("", at+"disallowed_ports"),
 		},
 	}
-	im.Methods = r.importMethods()
+	im.Methods = r.importMethods(stores.Named)
 	r.importPlugins(&im)
 	named := r.fileURI("DEFAULT.node_staging_uri") // as before there was a store for it
+	if stores.Named {
+		named = ""
+	}
+	r.directory("", "os_glance_tasks_store.filesystem_store_datadir") // tasks leave nothing to keep
 	if named = r.directory(named, "os_glance_staging_store.filesystem_store_datadir"); named != "" {
 		im.StagingDir, im.StagingNamed = named, true
 	}
 	return im
 }
 
+// stagingDir is where data is staged that nobody has named a place for.
+func (r *reader) stagingDir(s Stores) string {
+	if s.Named {
+		return "/var/lib/glance/os_glance_staging_store"
+	}
+	images := r.directory("/var/lib/glance/images", unnamed.names("filesystem_store_datadir")...)
+	for _, store := range s.All {
+		if len(store.Files.Dirs) > 0 {
+			images = store.Files.Dirs[0].Path
+		}
+	}
+	return filepath.Join(filepath.Dir(images), "staging")
+}
+
 // importMethods returns the methods that can be offered. copy-image needs
-// several stores to have something to do, so with one it is nothing to miss.
-func (r *reader) importMethods() []string {
+// stores with names to have something to do, so without it is nothing to miss.
+func (r *reader) importMethods(named bool) []string {
 	names := []string{"DEFAULT.enabled_import_methods"}
-	can := []string{"glance-direct", "web-download"}
+	all := []string{"glance-direct", "web-download", "copy-image"}
+	can := all
+	if !named {
+		can = all[:2]
+	}
 	var methods []string
-	for _, method := range r.bracketed(append(can, "copy-image"), names...) {
+	for _, method := range r.bracketed(all, names...) {
 		switch {
 		case slices.Contains(can, method) && !slices.Contains(methods, method):
 			methods = append(methods, method)

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -10,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"glancectl/service/oslo"
 )
 
 // settings reads every option there is. What a program has no use for is read
@@ -158,115 +155,6 @@ func (r *reader) database() Database {
 	}
 }
 
-// storeKinds has the kinds of store by every name that they have had.
-var storeKinds = map[string]string{
-	"file":                           "file",
-	"filesystem":                     "file",
-	"glance.store.filesystem.Store":  "file",
-	"glance.store.filesystem.Driver": "file",
-	"swift":                          "swift",
-	"swift+config":                   "swift",
-	"swift+http":                     "swift",
-	"swift+https":                    "swift",
-	"glance.store.swift.Store":       "swift",
-}
-
-func (r *reader) stores() Stores {
-	stores := []string{"glance_store.stores", "glance_store.known_stores", "DEFAULT.known_stores"}
-	preferred := []string{"glance_store.default_store", "DEFAULT.default_store"}
-	s := Stores{FileDir: r.directory("/var/lib/glance/images",
-		"glance_store.filesystem_store_datadir", "DEFAULT.filesystem_store_datadir")}
-	for _, name := range r.list(nil, stores...) {
-		if kind := r.store(name, stores); !slices.Contains(s.Enabled, kind) {
-			s.Enabled = append(s.Enabled, kind)
-		}
-	}
-	v, set := r.find("file", preferred)
-	if set {
-		s.Default = r.store(v.Text, preferred)
-	}
-	switch {
-	case len(s.Enabled) == 0 && set: // as before there was a list
-		s.Enabled = []string{s.Default}
-	case len(s.Enabled) == 0:
-		s.Enabled, s.Default = []string{"file"}, "file"
-	case !set:
-		s.Default = s.Enabled[0]
-	case !slices.Contains(s.Enabled, s.Default):
-		r.wrong(v, preferred, "one of the stores that are enabled: "+strings.Join(s.Enabled, ", "))
-	}
-	if slices.Contains(s.Enabled, "swift") {
-		s.Swift = r.swift()
-	}
-	return s
-}
-
-// store returns the kind of store that a name means.
-func (r *reader) store(name string, option []string) string {
-	if kind, ok := storeKinds[name]; ok {
-		return kind
-	}
-	section, key, _ := strings.Cut(option[0], ".")
-	r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: no store is called %q; there are file and swift",
-		r.pos(option...), section, key, name))
-	return "file"
-}
-
-// swift reads the account that takes uploads: from the file of references if
-// one is named, otherwise from the options themselves.
-func (r *reader) swift() Swift {
-	both := func(key string) []string { return []string{"glance_store." + key, "DEFAULT." + key} }
-	s := Swift{
-		AuthAddress:  r.text("", both("swift_store_auth_address")...),
-		User:         r.text("", both("swift_store_user")...),
-		Key:          r.secret(both("swift_store_key")...),
-		Region:       r.text("", both("swift_store_region")...),
-		EndpointType: r.text("", both("swift_store_endpoint_type")...),
-		Container:    r.text("glance", both("swift_store_container")...),
-		CreateOnPut:  r.boolean(false, both("swift_store_create_container_on_put")...),
-		Reference:    r.text("ref1", both("default_swift_reference")...),
-		ChunkSize:    r.integer(0, 0, 5<<10, both("swift_store_large_object_chunk_size")...) << 20,
-		Pos:          r.pos(both("swift_store_auth_address")...),
-	}
-	r.text("", both("swift_store_auth_version")...) // the address says it too
-	if file := r.text("", both("swift_store_config_file")...); file != "" {
-		if err := s.refer(r.beside(file)); err != nil {
-			r.errs = append(r.errs, fmt.Errorf("%s: [glance_store] swift_store_config_file: %w", r.pos(both("swift_store_config_file")...), err))
-		}
-	} else if s.AuthAddress == "" {
-		r.errs = append(r.errs, fmt.Errorf("%s: [glance_store] swift needs swift_store_config_file or swift_store_auth_address",
-			r.pos("glance_store.stores", "DEFAULT.known_stores", "DEFAULT.default_store")))
-	}
-	return s
-}
-
-// refer reads the account of s.Reference from a file.
-func (s *Swift) refer(file string) error {
-	c, err := oslo.Load([]string{file}, nil)
-	if err != nil {
-		return err
-	}
-	v, err := c.Lookup(s.Reference, "auth_address")
-	if errors.Is(err, oslo.ErrUnset) {
-		return fmt.Errorf("%s: there is no [%s] with an auth_address", file, s.Reference)
-	}
-	s.AuthAddress, s.Pos = v.Text, v.Pos()
-	s.User, _ = c.Get(s.Reference, "user")
-	key, _ := c.Get(s.Reference, "key")
-	s.Key = Secret(key)
-	for _, domain := range []struct {
-		to  *string
-		key string
-	}{{&s.UserDomain, "user_domain"}, {&s.ProjectDomain, "project_domain"}} {
-		*domain.to, _ = c.Get(s.Reference, domain.key+"_name")
-		// The domain that every Keystone has is called default by ID.
-		if id, ok := c.Get(s.Reference, domain.key+"_id"); ok && *domain.to == "" && id != "default" {
-			return fmt.Errorf("%s: [%s] %s_id: domains are named; use %s_name", file, s.Reference, domain.key, domain.key)
-		}
-	}
-	return nil
-}
-
 func (r *reader) keystone() Keystone {
 	const at = "keystone_authtoken."
 	r.choice("password", []string{"password", "v3password"}, at+"auth_type", at+"auth_plugin")
@@ -342,10 +230,8 @@ var refusals = []struct {
 	{"DEFAULT.cert_file", "", "TLS is not served; put a proxy in front"},
 	{"DEFAULT.key_file", "", "TLS is not served; put a proxy in front"},
 	{"DEFAULT.metadata_encryption_key", "", "encrypted locations cannot be read"},
-	{"DEFAULT.enabled_backends", "", "several stores of one kind cannot be used; use [glance_store] stores"},
 	{"DEFAULT.owner_is_tenant", "true", "images belong to projects"},
 	{"DEFAULT.show_multiple_locations", "false", "locations are not shown"},
-	{"glance_store.filesystem_store_datadirs", "", "images are kept below one directory; use filesystem_store_datadir"},
 	{"cors.allowed_origin", "", "cross-origin requests are not served"},
 	{"profiler.enabled", "false", "there is no profiler"},
 }
@@ -357,7 +243,7 @@ func (r *reader) refuse() {
 		if b, is := truth(v.Text); !ok || v.Text == "" || is && strconv.FormatBool(b) == f.harmless {
 			continue
 		}
-		section, key, _ := strings.Cut(f.option, ".")
+		section, key := split(f.option)
 		r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: not supported: %s", v.Pos(), section, key, f.why))
 	}
 }

@@ -21,6 +21,15 @@ type reader struct {
 	src   Source
 	known map[string]bool // every option that was asked for
 	errs  []error
+
+	warnings []string // mistakes that change nothing
+}
+
+// split returns the section and the key of an option. Sections may have dots,
+// as the names of stores may.
+func split(name string) (section, key string) {
+	at := strings.LastIndexByte(name, '.')
+	return name[:at], name[at+1:]
 }
 
 // lookup returns the value of the first name that is set, ok false if none is.
@@ -29,7 +38,7 @@ func (r *reader) lookup(names []string) (v oslo.Value, ok bool, err error) {
 		r.known[name] = true
 	}
 	for _, name := range names {
-		section, key, _ := strings.Cut(name, ".")
+		section, key := split(name)
 		v, err := r.c.Lookup(section, key)
 		if !errors.Is(err, oslo.ErrUnset) && v.File != "" {
 			return v, true, err
@@ -47,15 +56,35 @@ func (r *reader) find(def string, names []string) (v oslo.Value, ok bool) {
 		return v, false
 	}
 	if !ok {
-		section, key, _ := strings.Cut(names[0], ".")
+		section, key := split(names[0])
 		r.c.Default(section, key, def)
 	}
 	return v, ok
 }
 
+// values returns every assignment of the first name that is set.
+func (r *reader) values(names []string) []oslo.Value {
+	v, ok, _ := r.lookup(names)
+	if !ok || v.Text == "" {
+		return nil
+	}
+	for _, name := range names {
+		section, key := split(name)
+		all, err := r.c.Values(section, key)
+		if len(all) == 0 || all[0].File == "" {
+			continue
+		}
+		if err != nil {
+			r.errs = append(r.errs, err)
+		}
+		return all
+	}
+	return nil
+}
+
 // wrong notes that v is no value for names[0].
 func (r *reader) wrong(v oslo.Value, names []string, want string) {
-	section, key, _ := strings.Cut(names[0], ".")
+	section, key := split(names[0])
 	r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: %q is not %s", v.Pos(), section, key, v.Text, want))
 }
 
@@ -70,7 +99,7 @@ func (r *reader) text(def string, names ...string) string {
 func (r *reader) secret(names ...string) Secret {
 	v, ok, err := r.lookup(names)
 	if err != nil {
-		section, key, _ := strings.Cut(names[0], ".")
+		section, key := split(names[0])
 		r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: a dollar sign that begins no reference is written $$", v.Pos(), section, key))
 	}
 	if !ok {
@@ -270,10 +299,10 @@ func canonical(section string) string {
 // like returns the key of a known option that name may have been meant to be:
 // in the same section and at most two letters away.
 func (r *reader) like(name string) string {
-	section, key, _ := strings.Cut(name, ".")
+	section, key := split(name)
 	var near []string
 	for known := range r.known {
-		s, k, _ := strings.Cut(known, ".")
+		s, k := split(known)
 		if s == section && len(key) > 5 && distance(key, k) <= 2 {
 			near = append(near, k)
 		}

@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -14,9 +15,22 @@ const bufferSize = 256 << 10
 // buffers are used again, so that an upload or a download costs no garbage.
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// copyTo writes what r yields until its end, as long as ctx lasts.
-func copyTo(ctx context.Context, f *os.File, r io.Reader) (int64, error) {
+// copyTo writes what r yields until its end, as long as ctx lasts. Runs of zeros
+// that fill a hole are left out, if hole is not 0.
+func copyTo(ctx context.Context, f *os.File, r io.Reader, hole int) (int64, error) {
 	w := &writer{ctx: ctx, file: f}
+	if hole == 0 {
+		return copyAll(ctx, w, r)
+	}
+	thin := &thinWriter{writer: w, hole: min(hole, len(empty))}
+	n, err := copyAll(ctx, thin, r)
+	if err != nil {
+		return n, err
+	}
+	return n, f.Truncate(n) // what ends with a hole has no last byte yet
+}
+
+func copyAll(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
 	if from, ok := r.(io.WriterTo); ok {
 		return from.WriteTo(w) // it has buffers of its own
 	}
@@ -63,6 +77,45 @@ func (w *writer) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return w.file.Write(b)
+}
+
+// empty is what a hole reads as.
+var empty [64 << 10]byte
+
+// A thinWriter leaves out pieces of a file that are nothing but zeros.
+type thinWriter struct {
+	*writer
+	hole int // at most len(empty)
+}
+
+func (w *thinWriter) Write(b []byte) (n int, err error) {
+	for len(b) > 0 {
+		zeros, length := w.run(b)
+		if zeros {
+			_, err = w.file.Seek(int64(length), io.SeekCurrent)
+		} else {
+			_, err = w.writer.Write(b[:length])
+		}
+		if err != nil {
+			return n, err
+		}
+		n, b = n+length, b[length:]
+	}
+	return n, w.ctx.Err()
+}
+
+// run returns how much of b, from its beginning, is all zeros or has none of
+// the pieces that are.
+func (w *thinWriter) run(b []byte) (zeros bool, length int) {
+	for length < len(b) {
+		piece := b[length:min(length+w.hole, len(b))]
+		z := bytes.Equal(piece, empty[:len(piece)])
+		if length > 0 && z != zeros {
+			break
+		}
+		zeros, length = z, length+len(piece)
+	}
+	return zeros, length
 }
 
 // A reader is a file, or n bytes of it.

@@ -1,14 +1,15 @@
 // Package filestore keeps image data in files: a [glance.Store] whose objects
 // are DIRECTORY/ID, as OpenStack Glance's filesystem store lays them out.
 //
-// The service opens one for the "file" store of its configuration. A file
+// The service opens one for each file store of its configuration. A file
 // appears under its name only when it is whole and on the disk; until then it
 // has a name that no image can have. The package knows nothing of what is in
-// the files, and it never touches a path outside its directory, whatever a
+// the files, and it never touches a path outside its directories, whatever a
 // location in the catalog may say.
 package filestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,21 +29,39 @@ import (
 
 // Options are the optional settings of Open. The zero value is ready to use.
 type Options struct {
-	// Mode is the mode of the files; 0 means 0640.
+	// Mode is the mode of the files; 0 means 0640. Who it lets read the files
+	// may pass through their directories too.
 	Mode fs.FileMode
+	// Hole is the length of a run of zeros that takes no space on the disk; 0
+	// means that every zero is written.
+	Hole int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
 
-// A Store keeps image data in one directory. Its methods may be called from
-// several goroutines at once, and other processes may use the same directory
-// meanwhile.
-type Store struct {
-	dir  string
-	mode fs.FileMode
+// A Dir is one of the directories of a store. New objects go to those with the
+// highest priority that have space, among equals to the one with the most.
+type Dir struct {
+	Path     string // absolute
+	Priority int
 }
 
-var _ glance.Store = (*Store)(nil)
+// A Store keeps image data in directories. Its methods may be called from
+// several goroutines at once, and other processes may use the same directories
+// meanwhile.
+type Store struct {
+	dirs []Dir // the highest priority first
+	mode fs.FileMode
+	hole int
+	free func(dir string) (bytes uint64, err error)
+
+	naming sync.Mutex // held while an object gets its name, if there are several directories
+}
+
+var (
+	_ glance.Store = (*Store)(nil)
+	_ glance.Owner = (*Store)(nil)
+)
 
 // partPrefix begins the names of files that are not whole. No image ID begins
 // with a dot.
@@ -53,11 +74,11 @@ const staleAfter = 24 * time.Hour
 // Open returns the store in dir, an absolute path, and makes the directory
 // with mode 0750 if it is missing. Parts of files that nobody has written to
 // for a day are removed.
-func Open(dir string, o Options) (*Store, error) {
-	if !filepath.IsAbs(dir) {
-		return nil, fmt.Errorf("file store %s: not an absolute path", dir)
-	}
-	s := &Store{dir: filepath.Clean(dir), mode: o.Mode}
+func Open(dir string, o Options) (*Store, error) { return OpenAll([]Dir{{Path: dir}}, o) }
+
+// OpenAll is Open for a store in several directories.
+func OpenAll(dirs []Dir, o Options) (*Store, error) {
+	s := &Store{mode: o.Mode, hole: o.Hole, free: free}
 	if s.mode == 0 {
 		s.mode = 0o640
 	}
@@ -65,18 +86,43 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Now != nil {
 		now = o.Now
 	}
-	if err := os.MkdirAll(s.dir, 0o750); err != nil {
-		return nil, fmt.Errorf("file store: %w", err)
+	for _, d := range dirs {
+		if !filepath.IsAbs(d.Path) {
+			return nil, fmt.Errorf("file store %s: not an absolute path", d.Path)
+		}
+		d.Path = filepath.Clean(d.Path)
+		if err := s.prepare(d.Path, now().Add(-staleAfter), o.Mode); err != nil {
+			return nil, fmt.Errorf("file store: %w", err)
+		}
+		s.dirs = append(s.dirs, d)
 	}
-	if err := s.clean(now().Add(-staleAfter)); err != nil {
-		return nil, fmt.Errorf("file store: %w", err)
-	}
+	slices.SortStableFunc(s.dirs, func(a, b Dir) int { return cmp.Compare(b.Priority, a.Priority) })
 	return s, nil
 }
 
-// clean removes the parts that were last written to before the given time.
-func (s *Store) clean(before time.Time) error {
-	entries, err := os.ReadDir(s.dir)
+// prepare makes a directory ready: files with mode can be reached in it, and
+// parts that were last written to before the given time are gone.
+func (s *Store) prepare(dir string, before time.Time, mode fs.FileMode) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	pass := (mode | mode>>1 | mode>>2) & 0o011 // x for whoever has r, w or x
+	if now := info.Mode().Perm(); now|pass != now {
+		if err := os.Chmod(dir, now|pass); err != nil {
+			return err
+		}
+	}
+	return clean(dir, before)
+}
+
+// clean removes the parts in dir that were last written to before the given
+// time.
+func clean(dir string, before time.Time) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
@@ -88,14 +134,12 @@ func (s *Store) clean(before time.Time) error {
 		if err != nil || !info.ModTime().Before(before) {
 			continue // gone meanwhile, or still in use
 		}
-		if err := os.Remove(s.file(e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
 }
-
-func (s *Store) file(name string) string { return filepath.Join(s.dir, name) }
 
 // Scheme implements glance.Store.
 func (s *Store) Scheme() string { return "file" }
@@ -106,7 +150,16 @@ func (s *Store) Put(ctx context.Context, id glance.ID, r io.Reader) (string, int
 	if !safe(name) {
 		return "", 0, fmt.Errorf("store image %q: %w: the ID is no file name", id, glance.ErrInvalid)
 	}
-	n, err := s.put(ctx, name, r)
+	// The link tells for certain; asking first saves the copy.
+	if s.elsewhere(name, "") {
+		return "", 0, fmt.Errorf("store image %s: %w", id, glance.ErrExists)
+	}
+	dir, err := s.roomiest()
+	if err != nil {
+		return "", 0, fmt.Errorf("store image %s: %w", id, err)
+	}
+	path := filepath.Join(dir, name)
+	n, err := s.put(ctx, path, r)
 	if errors.Is(err, fs.ErrNotExist) {
 		// It is the directory that is missing: nobody asked for an object.
 		return "", 0, fmt.Errorf("store image %s: %w: %v", id, glance.ErrUnavailable, err)
@@ -114,21 +167,19 @@ func (s *Store) Put(ctx context.Context, id glance.ID, r io.Reader) (string, int
 	if err != nil {
 		return "", 0, fmt.Errorf("store image %s: %w", id, kind(err))
 	}
-	return s.URL(id), n, nil
+	return fileURL(path), n, nil
 }
 
-func (s *Store) put(ctx context.Context, name string, r io.Reader) (n int64, err error) {
-	// The link below tells for certain; asking first saves the copy.
-	if _, err := os.Lstat(s.file(name)); err == nil {
-		return 0, fs.ErrExist
-	}
-	f, err := os.CreateTemp(s.dir, partPrefix+name+"-*")
+// put writes a file and gives it the name path.
+func (s *Store) put(ctx context.Context, path string, r io.Reader) (n int64, err error) {
+	dir, name := filepath.Split(path)
+	f, err := os.CreateTemp(dir, partPrefix+name+"-*")
 	if err != nil {
 		return 0, err
 	}
 	defer os.Remove(f.Name()) // the link made below outlives this name
 	defer f.Close()
-	if n, err = copyTo(ctx, f, r); err != nil {
+	if n, err = copyTo(ctx, f, r, s.hole); err != nil {
 		return 0, err
 	}
 	if err := f.Chmod(s.mode); err != nil {
@@ -143,21 +194,38 @@ func (s *Store) put(ctx context.Context, name string, r io.Reader) (n int64, err
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	// A rename would replace what another upload has put there; a link fails.
-	if err := os.Link(f.Name(), s.file(name)); err != nil {
+	if err := s.name(f.Name(), path); err != nil {
 		return 0, err
 	}
-	if err := s.syncDir(); err != nil {
+	if err := syncDir(dir); err != nil {
 		// Whether the name is on the disk is unknown: it must not be there.
-		os.Remove(s.file(name))
+		os.Remove(path)
 		return 0, err
 	}
 	return n, nil
 }
 
-// syncDir makes the names in the directory last.
-func (s *Store) syncDir() error {
-	d, err := os.Open(s.dir)
+// name gives a file its name for good, unless there is one of that name.
+func (s *Store) name(part, path string) error {
+	if len(s.dirs) > 1 {
+		s.naming.Lock()
+		defer s.naming.Unlock()
+	}
+	// A rename would replace what another upload has put there; a link fails.
+	if err := os.Link(part, path); err != nil {
+		return err
+	}
+	dir, name := filepath.Split(path)
+	if s.elsewhere(name, dir) {
+		os.Remove(path)
+		return fs.ErrExist
+	}
+	return nil
+}
+
+// syncDir makes the names in a directory last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -219,15 +287,15 @@ func (s *Store) Delete(_ context.Context, location string) error {
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("delete image data: %w", kind(err))
 	}
-	if err := s.syncDir(); err != nil {
+	if err := syncDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("delete image data: %w", kind(err))
 	}
 	return nil
 }
 
 // path returns the file that a location means. Locations come from a database
-// that others write to as well: one that is not directly in the directory is
-// none of ours, whatever is there.
+// that others write to as well: one that is not directly in a directory of the
+// store is none of ours, whatever is there.
 func (s *Store) path(location string) (string, error) {
 	rest, ok := strings.CutPrefix(location, "file://")
 	if !ok {
@@ -238,10 +306,17 @@ func (s *Store) path(location string) (string, error) {
 		return "", fmt.Errorf("image data %q: %w: no URL of a file", location, glance.ErrNotFound)
 	}
 	dir, name := filepath.Split(path)
-	if filepath.Clean(dir) != s.dir || !safe(name) {
-		return "", fmt.Errorf("image data %q: %w: not in %s", location, glance.ErrNotFound, s.dir)
+	dir = filepath.Clean(dir)
+	if !slices.ContainsFunc(s.dirs, func(d Dir) bool { return d.Path == dir }) || !safe(name) {
+		return "", fmt.Errorf("image data %q: %w: not in a directory of the store", location, glance.ErrNotFound)
 	}
-	return s.file(name), nil
+	return filepath.Join(dir, name), nil
+}
+
+// Owns implements glance.Owner.
+func (s *Store) Owns(location string) bool {
+	_, err := s.path(location)
+	return err == nil
 }
 
 // safe tells whether a file of that name is one of an image.

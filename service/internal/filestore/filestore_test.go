@@ -40,7 +40,7 @@ func TestLayout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(s.dir, string(id))
+	path := filepath.Join(s.dirs[0].Path, string(id))
 	if want := "file://" + path; url != want {
 		t.Errorf("Put = %s; want %s", url, want)
 	}
@@ -57,7 +57,7 @@ func TestLayout(t *testing.T) {
 // names checks which files are in the directory.
 func names(t *testing.T, s *Store, want ...string) {
 	t.Helper()
-	entries, err := os.ReadDir(s.dir)
+	entries, err := os.ReadDir(s.dirs[0].Path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestFailedPutLeavesNoFile(t *testing.T) {
 	s := open(t)
 	broken := errors.New("broken")
 	r := io.MultiReader(strings.NewReader("part"), readerFunc(func([]byte) (int, error) {
-		entries, err := os.ReadDir(s.dir)
+		entries, err := os.ReadDir(s.dirs[0].Path)
 		if err != nil || len(entries) != 1 || !strings.HasPrefix(entries[0].Name(), partPrefix) {
 			t.Errorf("directory during a Put: %v, %v; want one part", entries, err)
 		}
@@ -93,7 +93,7 @@ func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 // A directory that is gone, with its disk perhaps, is no missing image.
 func TestDirectoryGone(t *testing.T) {
 	s := open(t)
-	if err := os.RemoveAll(s.dir); err != nil {
+	if err := os.RemoveAll(s.dirs[0].Path); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Put(t.Context(), id, strings.NewReader("x")); !errors.Is(err, glance.ErrUnavailable) || errors.Is(err, glance.ErrNotFound) {
@@ -112,7 +112,7 @@ func TestLeftovers(t *testing.T) {
 		string(id):          480 * time.Hour,
 		".part-old-while-3": 24*time.Hour + time.Minute,
 	} {
-		path := filepath.Join(s.dir, name)
+		path := filepath.Join(s.dirs[0].Path, name)
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func TestLeftovers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Open(s.dir, Options{Now: func() time.Time { return now }}); err != nil {
+	if _, err := Open(s.dirs[0].Path, Options{Now: func() time.Time { return now }}); err != nil {
 		t.Fatal(err)
 	}
 	names(t, s, ".also-not-ours", ".part-running-2", string(id), "not-ours")
@@ -139,34 +139,34 @@ func TestStrangeFiles(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(secret, filepath.Join(s.dir, "link")); err != nil {
+	if err := os.Symlink(secret, filepath.Join(s.dirs[0].Path, "link")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(s.dir, "folder"), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(s.dirs[0].Path, "folder"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mkfifo(filepath.Join(s.dir, "pipe"), 0o600); err != nil {
+	if err := syscall.Mkfifo(filepath.Join(s.dirs[0].Path, "pipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, location := range []string{
 		"file://" + secret,
-		"file://" + s.dir + "/link",
-		"file://" + s.dir + "/folder",
-		"file://" + s.dir + "/pipe",
-		"file://" + s.dir + "/folder/../../secret",
-		"file://localhost" + s.dir + "/" + string(id),
+		"file://" + s.dirs[0].Path + "/link",
+		"file://" + s.dirs[0].Path + "/folder",
+		"file://" + s.dirs[0].Path + "/pipe",
+		"file://" + s.dirs[0].Path + "/folder/../../secret",
+		"file://localhost" + s.dirs[0].Path + "/" + string(id),
 	} {
 		if f, err := s.Open(t.Context(), location, 0, -1); !errors.Is(err, glance.ErrNotFound) {
 			t.Errorf("Open(%s) = %v, %v; want %v", location, f, err, glance.ErrNotFound)
 		}
 	}
-	for _, location := range []string{"file://" + secret, "file://" + s.dir + "/folder"} {
+	for _, location := range []string{"file://" + secret, "file://" + s.dirs[0].Path + "/folder"} {
 		if err := s.Delete(t.Context(), location); !errors.Is(err, glance.ErrNotFound) {
 			t.Errorf("Delete(%s): %v; want %v", location, err, glance.ErrNotFound)
 		}
 	}
 	// What a link leads to stays.
-	if err := s.Delete(t.Context(), "file://"+s.dir+"/link"); err != nil {
+	if err := s.Delete(t.Context(), "file://"+s.dirs[0].Path+"/link"); err != nil {
 		t.Errorf("Delete of a link: %v", err)
 	}
 	if _, err := os.Stat(secret); err != nil {
@@ -181,10 +181,10 @@ func TestSpellings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, location := range []string{
-		"file://" + s.dir + "/" + string(id),
-		"filesystem://" + s.dir + "/" + string(id),
-		"file://" + s.dir + "//" + string(id),
-		"file://" + s.dir + "/%37" + string(id)[1:],
+		"file://" + s.dirs[0].Path + "/" + string(id),
+		"filesystem://" + s.dirs[0].Path + "/" + string(id),
+		"file://" + s.dirs[0].Path + "//" + string(id),
+		"file://" + s.dirs[0].Path + "/%37" + string(id)[1:],
 	} {
 		f, err := s.Open(t.Context(), location, 0, -1)
 		if err != nil {
@@ -308,7 +308,7 @@ func TestMemory(t *testing.T) {
 
 func TestDirectoryMode(t *testing.T) {
 	s := open(t)
-	info, err := os.Stat(s.dir)
+	info, err := os.Stat(s.dirs[0].Path)
 	if err != nil {
 		t.Fatal(err)
 	}

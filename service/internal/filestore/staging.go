@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"glancectl/service/glance"
@@ -15,25 +16,28 @@ import (
 // A Store can be a staging area as well.
 var _ glance.Staging = (*Store)(nil)
 
-// URL implements glance.Staging.
-func (s *Store) URL(id glance.ID) string {
-	return (&url.URL{Scheme: "file", Path: s.file(string(id))}).String()
-}
+// URL implements glance.Staging. In several directories it is the URL that the
+// data would have in the first; staging areas have one.
+func (s *Store) URL(id glance.ID) string { return fileURL(filepath.Join(s.dirs[0].Path, string(id))) }
+
+func fileURL(path string) string { return (&url.URL{Scheme: "file", Path: path}).String() }
 
 // Held implements glance.Staging.
 func (s *Store) Held(ctx context.Context) (whole, parts []glance.ID, err error) {
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return nil, nil, fmt.Errorf("file store: %w", kind(err))
-	}
-	for _, e := range entries {
-		name := e.Name()
-		if id, ok := partOf(name); ok {
-			parts = append(parts, id)
-			continue
+	for _, d := range s.dirs {
+		entries, err := os.ReadDir(d.Path)
+		if err != nil {
+			return nil, nil, fmt.Errorf("file store: %w", kind(err))
 		}
-		if id, err := glance.ParseID(name); err == nil && e.Type().IsRegular() {
-			whole = append(whole, id)
+		for _, e := range entries {
+			name := e.Name()
+			if id, ok := partOf(name); ok {
+				parts = append(parts, id)
+				continue
+			}
+			if id, err := glance.ParseID(name); err == nil && e.Type().IsRegular() {
+				whole = append(whole, id)
+			}
 		}
 	}
 	return whole, parts, ctx.Err()
@@ -52,7 +56,17 @@ func partOf(name string) (glance.ID, bool) {
 
 // Discard implements glance.Discarder. A Put that is under way fails.
 func (s *Store) Discard(_ context.Context, id glance.ID) error {
-	entries, err := os.ReadDir(s.dir)
+	for _, d := range s.dirs {
+		if err := discard(d.Path, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// discard removes what a directory has of an image.
+func discard(dir string, id glance.ID) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("discard data of %s: %w", id, kind(err))
 	}
@@ -61,7 +75,7 @@ func (s *Store) Discard(_ context.Context, id glance.ID) error {
 		if e.Name() != string(id) && (!is || part != id) || e.IsDir() {
 			continue
 		}
-		if err := os.Remove(s.file(e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("discard data of %s: %w", id, kind(err))
 		}
 	}

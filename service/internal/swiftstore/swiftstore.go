@@ -47,11 +47,14 @@ type Config struct {
 	// stands in the URLs instead of the credentials.
 	Reference string
 	// ChunkSize is how much one object of the cluster may take; an image that
-	// is larger becomes several. 0 means 200 MiB.
+	// is larger becomes several. 0 means DefaultChunkSize.
 	ChunkSize int64
 	// Transport makes the requests; nil means one of its own.
 	Transport http.RoundTripper
 }
+
+// DefaultChunkSize is the ChunkSize of a Config that does not say.
+const DefaultChunkSize int64 = 200 << 20
 
 // A Store keeps image data in one container. Its methods may be called from
 // several goroutines at once, and other processes may use the same container
@@ -66,6 +69,7 @@ type Store struct {
 
 var (
 	_ glance.Store     = (*Store)(nil)
+	_ glance.Owner     = (*Store)(nil)
 	_ glance.Discarder = (*Store)(nil)
 )
 
@@ -85,7 +89,7 @@ func Open(c Config) (*Store, error) {
 		return nil, errors.New("swift store: user and key are needed")
 	}
 	if c.ChunkSize == 0 {
-		c.ChunkSize = 200 << 20
+		c.ChunkSize = DefaultChunkSize
 	}
 	conn := &swift.Connection{
 		AuthUrl:      address,
@@ -154,6 +158,12 @@ func (s *Store) object(location string) (container, name string, err error) {
 		return "", "", fmt.Errorf("image data %q: %w: not in this store", location, glance.ErrNotFound)
 	}
 	return container, name, nil
+}
+
+// Owns implements glance.Owner.
+func (s *Store) Owns(location string) bool {
+	_, _, err := s.object(location)
+	return err == nil
 }
 
 // safe tells whether an object of that name is one of an image.
