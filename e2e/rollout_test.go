@@ -66,7 +66,7 @@ func firstApply(t *testing.T, s *site, d draft) {
 			{"ps -o user= -C glance-api,glance-registry | sort -u", "glance"},
 			{"ls /etc/cron.d | grep glance", "glance-scrubber"},
 			{"logrotate -d /etc/logrotate.d/glance >/dev/null 2>&1; echo $?", "0"},
-			{"su -s /bin/sh glance -c 'glance-manage --config-file /etc/glance/glance-manage.conf db version'", "2024_1_contract01"},
+			{"su -s /bin/sh glance -c 'glance-manage --config-file /etc/glance/glance-manage.conf db version'", "wallaby_contract01"},
 		} {
 			if got := s.on(t, node, want.script); got != want.out {
 				t.Errorf("on %s: %s = %q; want %q", node, want.script, got, want.out)

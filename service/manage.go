@@ -17,15 +17,30 @@ const (
 	ManageDone     = 0
 	ManageFailed   = 1
 	ManageUsage    = 2 // there is no such command
-	ManageOutdated = 3 // db check: the schema has to be synced
+	ManageExpand   = 3 // db check: the schema has to be synced
+	ManageContract = 5 // db check: an upgrade has to be finished by contracting
 )
 
 // manageUsage is what there is to say to somebody who asks for nothing.
 const manageUsage = `usage: glance-manage [--config-file FILE]... COMMAND
 
-  db sync      make the tables, or do nothing if they are there
-  db check     exit 0 if the tables can be used, 3 if they have to be synced
+  db sync [REVISION]
+               make the tables, or do nothing if they are there
+  db check     exit 0 if the tables can be used, 3 if they have to be synced,
+               5 if an upgrade has to be contracted
   db version   print the revision of the tables
+  db expand, db migrate, db contract
+               the steps of a sync one by one; expand does all of it
+  db upgrade [REVISION]
+               the same as sync
+  db version_control [REVISION]
+               mark an empty database, or tables that have lost their revision
+
+  db purge [--age_in_days 30] [--max_rows 100]
+               remove rows that were deleted that long ago, so many of each
+               table (-1: all); the rows of images stay
+  db purge_images_table [--age_in_days 180] [--max_rows 100]
+               remove the rows of images that were purged of everything else
 
   db load_metadefs [--path PATH] [--merge [--prefer_new | --overwrite]]
                put the metadata definitions of a file, or of the *.json in a
@@ -43,6 +58,7 @@ Each is also known by its old name: db_sync, db_check, db_version and so on.
 type command struct {
 	p       *process
 	catalog *sqlcatalog.Catalog
+	name    string   // such as "db sync"
 	args    []string // what stands behind its name
 	old     bool     // it was called by its old name
 	out     io.Writer
@@ -50,22 +66,34 @@ type command struct {
 
 // commands has what glance-manage can do.
 var commands = map[string]func(context.Context, command) (int, error){
-	"db sync":            plainly(dbSync),
-	"db check":           plainly(dbCheck),
-	"db version":         plainly(dbVersion),
-	"db load_metadefs":   loadMetadefs,
-	"db export_metadefs": exportMetadefs,
-	"db unload_metadefs": plainly(unloadMetadefs),
+	"db sync":               dbSync,
+	"db upgrade":            dbUpgrade,
+	"db expand":             plain(dbExpand),
+	"db migrate":            plain(dbMigrate),
+	"db contract":           plain(dbContract),
+	"db check":              plain(dbCheck),
+	"db version":            plain(dbVersion),
+	"db version_control":    dbVersionControl,
+	"db purge":              dbPurge,
+	"db purge_images_table": dbPurgeImages,
+	"db load_metadefs":      loadMetadefs,
+	"db export_metadefs":    exportMetadefs,
+	"db unload_metadefs":    plainly(unloadMetadefs),
 }
 
-// plainly is a command that takes no arguments.
-func plainly(f func(context.Context, *sqlcatalog.Catalog, io.Writer) (int, error)) func(context.Context, command) (int, error) {
+// plain is a command that takes no arguments.
+func plain(f func(context.Context, command) (int, error)) func(context.Context, command) (int, error) {
 	return func(ctx context.Context, c command) (int, error) {
 		if len(c.args) > 0 {
 			return ManageUsage, fmt.Errorf("unexpected argument %q", c.args[0])
 		}
-		return f(ctx, c.catalog, c.out)
+		return f(ctx, c)
 	}
+}
+
+// plainly is plain for what needs nothing but the catalog.
+func plainly(f func(context.Context, *sqlcatalog.Catalog, io.Writer) (int, error)) func(context.Context, command) (int, error) {
+	return plain(func(ctx context.Context, c command) (int, error) { return f(ctx, c.catalog, c.out) })
 }
 
 // split returns the name of a command and what stands behind it.
@@ -104,38 +132,7 @@ func Manage(ctx context.Context, o Options, args []string) (code int, err error)
 		return ManageFailed, err
 	}
 	defer catalog.Close()
-	return run(ctx, command{p, catalog, rest, old, out})
-}
-
-func dbSync(ctx context.Context, c *sqlcatalog.Catalog, out io.Writer) (int, error) {
-	if err := c.Sync(ctx); err != nil {
-		return ManageFailed, err
-	}
-	return say(out, ManageDone, "Database is synced successfully.")
-}
-
-// dbCheck tells a database that cannot be reached, which is a failure, from
-// one that can be and has no tables that serve.
-func dbCheck(ctx context.Context, c *sqlcatalog.Catalog, out io.Writer) (int, error) {
-	broken := c.Check(ctx)
-	if broken == nil {
-		return say(out, ManageDone, "Database is up to date. No upgrades needed.")
-	}
-	if _, err := c.Version(ctx); err != nil {
-		return ManageFailed, err
-	}
-	return say(out, ManageOutdated, "Your database is not up to date: "+broken.Error())
-}
-
-func dbVersion(ctx context.Context, c *sqlcatalog.Catalog, out io.Writer) (int, error) {
-	version, err := c.Version(ctx)
-	if err != nil {
-		return ManageFailed, err
-	}
-	if version == "" {
-		return ManageDone, nil // no tables, no revision: as the original
-	}
-	return say(out, ManageDone, slices.Collect(strings.Lines(version))...)
+	return run(ctx, command{p, catalog, name, rest, old, out})
 }
 
 func say(out io.Writer, code int, lines ...string) (int, error) {

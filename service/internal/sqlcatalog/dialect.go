@@ -33,11 +33,21 @@ type dialect struct {
 	inOrder string
 	// narrow says that text has no character beyond the first 65,536.
 	narrow bool
-	schema string
+	tables string   // selects the names of the tables
+	schema []string // statements that make the tables of Head
+	latest []string // statements that add those of Latest
 }
 
 var (
-	sqlite  = dialect{name: "sqlite", exactly: "%[1]s = ?", hidden: "+%s", join: "CROSS JOIN", schema: sqliteSchema}
+	sqlite = dialect{
+		name:    "sqlite",
+		exactly: "%[1]s = ?",
+		hidden:  "+%s",
+		join:    "CROSS JOIN",
+		tables:  `SELECT name FROM sqlite_master WHERE type = 'table'`,
+		schema:  statements(sqliteSchema),
+		latest:  statements(sqliteLatest),
+	}
 	mariadb = dialect{
 		name:      "mysql",
 		forUpdate: " FOR UPDATE",
@@ -46,7 +56,9 @@ var (
 		join:      "STRAIGHT_JOIN",
 		inOrder:   " FORCE INDEX FOR ORDER BY (%s)",
 		narrow:    true,
-		schema:    mysqlSchema,
+		tables:    `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()`,
+		schema:    statements(mysqlSchema),
+		latest:    statements(mysqlLatest),
 	}
 )
 

@@ -14,27 +14,17 @@ import (
 	"glancectl/service/glance"
 )
 
-// Head is the revision of the schema that Sync makes, as Alembic names it.
-const Head = "2024_1_contract01"
-
 //go:embed schema/sqlite.sql
 var sqliteSchema string
 
 //go:embed schema/mysql.sql
 var mysqlSchema string
 
-// usable are the revisions whose tables the catalog works on. The later ones
-// only added the tables of the central cache list, which nothing here reads, so
-// a database of an older release stays as it is and that release can have it
-// back.
-var usable = []string{
-	Head,
-	"2023_1_contract01",
-	"zed_contract01",
-	"yoga_contract01",
-	"xena_contract01",
-	"wallaby_contract01",
-}
+//go:embed schema/sqlite-2024_1.sql
+var sqliteLatest string
+
+//go:embed schema/mysql-2024_1.sql
+var mysqlLatest string
 
 // Version returns the revision of the schema as glance-manage prints it; ""
 // when the database has no tables yet. Between the steps of an upgrade by
@@ -57,8 +47,16 @@ func (c *Catalog) Version(ctx context.Context) (string, error) {
 // Check returns nil if the catalog can work with the database as it is, else
 // an error that says what to run.
 func (c *Catalog) Check(ctx context.Context) error {
+	_, err := c.Phase(ctx)
+	return err
+}
+
+// Phase returns how far the database is on its way to tables that serve, with
+// an error that says what to run unless they do. The error is ErrUnavailable;
+// with Unusable it may also say that the database cannot be reached.
+func (c *Catalog) Phase(ctx context.Context) (Phase, error) {
 	if c.missing() {
-		return fmt.Errorf("database %s: %w: no such file; run: glance-manage db sync", c.target.path, glance.ErrUnavailable)
+		return Empty, fmt.Errorf("database %s: %w: no such file; run: glance-manage db sync", c.target.path, glance.ErrUnavailable)
 	}
 	var s state
 	err := c.read(ctx, func(tx *sql.Tx) (err error) {
@@ -66,68 +64,189 @@ func (c *Catalog) Check(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("database check: %w", err)
+		return Unusable, fmt.Errorf("database check: %w", err)
 	}
-	ready, err := s.ready()
-	if err == nil && !ready {
-		err = errors.New("no tables yet; run: glance-manage db sync")
-	}
+	phase, err := s.phase()
 	if err != nil {
-		return fmt.Errorf("database check: %w: %v", glance.ErrUnavailable, err)
+		return phase, fmt.Errorf("database check: %w: %v", glance.ErrUnavailable, err)
 	}
-	return nil
+	return Ready, nil
 }
 
 // Sync makes the tables if there are none and does nothing if there are some
 // that the catalog can use. It may run on several nodes at once, and again
-// after it was cut off. A database of a release too old to be used is refused
-// with what to run. The file of a SQLite database is made, with mode 0640; its
-// directory is not.
+// after it was cut off. An upgrade that lacks nothing but its last, empty step
+// is finished; a database of a release too old to be used is refused with what
+// to run. The file of a SQLite database is made, with mode 0640; its directory
+// is not.
 func (c *Catalog) Sync(ctx context.Context) error {
-	var err error
-	if c.target.server != nil {
-		err = c.syncServer(ctx)
-	} else {
-		err = c.syncFile(ctx)
+	_, err := c.Upgrade(ctx, "")
+	return err
+}
+
+// Upgrade is Sync to a revision, or to a later one if the database is there
+// already; "" means any that serves. ErrInvalid if there is no such revision.
+// Changed says whether there was anything to do.
+func (c *Catalog) Upgrade(ctx context.Context, revision string) (changed bool, err error) {
+	if revision != "" {
+		err = known(revision)
+	}
+	if err == nil {
+		changed, err = c.bring(ctx, revision)
 	}
 	if err != nil {
-		return fmt.Errorf("database sync: %w", err)
+		return false, fmt.Errorf("database sync: %w", err)
+	}
+	return changed, nil
+}
+
+// bring brings the database to a revision; an empty one to Head if that is "".
+func (c *Catalog) bring(ctx context.Context, revision string) (changed bool, err error) {
+	err = c.exclusive(ctx, func(q querier) error {
+		d := c.target.dialect
+		s, err := d.state(ctx, q)
+		if err != nil {
+			return err
+		}
+		steps, err := d.steps(s, revision)
+		if err != nil {
+			return err
+		}
+		for _, step := range steps {
+			// A sync on another node of a cluster may have been faster.
+			if _, err := q.ExecContext(ctx, step.sql, step.args...); err != nil && !duplicate(err) {
+				return err
+			}
+		}
+		changed = len(steps) > 0
+		return nil
+	})
+	return changed, err
+}
+
+// A step is a statement of an upgrade.
+type step struct {
+	sql  string
+	args []any
+}
+
+// steps returns what brings a database to a revision. The row that names the
+// revision comes last: with it the tables count as whole.
+func (d dialect) steps(s state, revision string) (steps []step, err error) {
+	add := func(sql string, args ...any) { steps = append(steps, step{sql, args}) }
+	at := ""
+	switch phase, err := s.phase(); phase {
+	case Unusable:
+		return nil, err
+	case Empty:
+		for _, sql := range d.schema {
+			add(sql)
+		}
+		at = Head
+		if revision == "" {
+			revision = Head
+		}
+	case Expanded:
+		at = s.contractable()
+		for _, r := range s.revisions {
+			add(`DELETE FROM alembic_version WHERE version_num = ?`, r)
+		}
+		add(`INSERT INTO alembic_version (version_num) VALUES (?)`, at)
+	case Ready:
+		at = s.revisions[0]
+	}
+	if slices.Index(usable, revision) < slices.Index(usable, at) {
+		revision = at
+	}
+	if revision == Latest && at != Latest {
+		for _, sql := range d.latest {
+			add(sql)
+		}
+	}
+	switch {
+	case len(s.revisions) == 0:
+		add(`INSERT INTO alembic_version (version_num) VALUES (?)`, revision)
+	case revision != at:
+		add(`UPDATE alembic_version SET version_num = ? WHERE version_num = ?`, revision, at)
+	}
+	return steps, nil
+}
+
+// Control puts a database under version control. Without a revision there must
+// be no tables: it is a mark that Sync goes on from. With one it must have the
+// tables of that revision but not its row, as after a restore without the
+// table of versions. ErrConflict if the database is under version control
+// already, ErrInvalid if the tables are not those of the revision.
+func (c *Catalog) Control(ctx context.Context, revision string) error {
+	if revision != "" {
+		if err := known(revision); err != nil {
+			return fmt.Errorf("database version control: %w", err)
+		}
+	}
+	err := c.exclusive(ctx, func(q querier) error {
+		d := c.target.dialect
+		tables, err := column(ctx, q, d.tables)
+		if err != nil {
+			return err
+		}
+		whole := !slices.ContainsFunc(needed(revision), func(t string) bool { return !slices.Contains(tables, t) })
+		switch {
+		case slices.Contains(tables, "alembic_version") || slices.Contains(tables, "migrate_version"):
+			return fmt.Errorf("%w: it is under version control already", glance.ErrConflict)
+		case revision == "" && slices.Contains(tables, "images"):
+			return fmt.Errorf("%w: it has tables; say which revision they are of", glance.ErrConflict)
+		case revision != "" && !whole:
+			return fmt.Errorf("%w: it lacks tables of revision %s", glance.ErrInvalid, revision)
+		}
+		if revision != "" {
+			// The columns that the last steps before Head added.
+			if _, err := column(ctx, q, `SELECT CONCAT(t.user_id, i.os_hidden, i.os_hash_algo) FROM tasks t, images i WHERE 1 = 0`); err != nil {
+				return fmt.Errorf("%w: its tables are not those of revision %s", glance.ErrInvalid, revision)
+			}
+		}
+		if _, err := q.ExecContext(ctx, d.schema[0]); err != nil || revision == "" {
+			return err
+		}
+		_, err = q.ExecContext(ctx, `INSERT INTO alembic_version (version_num) VALUES (?)`, revision)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("database version control: %w", err)
 	}
 	return nil
 }
 
-func (c *Catalog) syncFile(ctx context.Context) error {
-	f, err := os.OpenFile(c.target.path, os.O_RDWR|os.O_CREATE, 0o640)
+// needed returns the tables that a database of a revision has at least.
+func needed(revision string) []string {
+	list := []string{"images", "image_locations", "image_members", "image_properties", "image_tags", "tasks", "task_info", "metadef_namespaces", "metadef_tags"}
+	if revision == Latest {
+		list = append(list, "cached_images", "node_reference")
+	}
+	return list
+}
+
+// exclusive runs f, which changes tables, while no other process does that.
+func (c *Catalog) exclusive(ctx context.Context, f func(q querier) error) error {
+	if c.target.server != nil {
+		return c.exclusiveOnServer(ctx, f)
+	}
+	file, err := os.OpenFile(c.target.path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
+	if err := file.Close(); err != nil {
 		return err
 	}
-	return c.write(ctx, func(tx *sql.Tx) error {
-		s, err := sqlite.state(ctx, tx)
-		if err != nil {
-			return err
-		}
-		ready, err := s.ready()
-		if err != nil || ready {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, sqliteSchema); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO alembic_version (version_num) VALUES (?)`, Head)
-		return err
-	})
+	return c.write(ctx, func(tx *sql.Tx) error { return f(tx) })
 }
 
 // lockWait is how long a sync waits for another one, in seconds.
 const lockWait = 300
 
-// syncServer makes the tables under a lock of the server's. A Galera cluster
-// does not share such locks: there it is the statements, each harmless when
-// repeated, that let two syncs run at once.
-func (c *Catalog) syncServer(ctx context.Context) error {
+// exclusiveOnServer holds a lock of the server's. A Galera cluster does not
+// share such locks: there it is the statements, each harmless when repeated,
+// that let two syncs run at once.
+func (c *Catalog) exclusiveOnServer(ctx context.Context, f func(q querier) error) error {
 	conn, err := c.writers.Conn(ctx)
 	if err != nil {
 		return mariadb.translate(err)
@@ -142,31 +261,16 @@ func (c *Catalog) syncServer(ctx context.Context) error {
 		return fmt.Errorf("%w: another sync has run for %d s", glance.ErrConflict, lockWait)
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), `DO RELEASE_LOCK(`+name+`)`)
-	s, err := mariadb.state(ctx, conn)
-	if err != nil {
-		return mariadb.translate(err)
-	}
-	ready, err := s.ready()
-	if err != nil || ready {
-		return err
-	}
-	for _, statement := range statements() {
-		if _, err := conn.ExecContext(ctx, statement); err != nil {
-			return mariadb.translate(err)
-		}
-	}
-	// The row comes last: with it the schema counts as whole.
-	_, err = conn.ExecContext(ctx, `INSERT INTO alembic_version (version_num) VALUES (?)`, Head)
-	if err != nil && !duplicate(err) {
+	if err := f(conn); err != nil {
 		return mariadb.translate(err)
 	}
 	return nil
 }
 
-// statements returns the statements that make the tables on a server, which
-// takes them one by one.
-func statements() []string {
-	return strings.Split(strings.TrimSuffix(strings.TrimSpace(mysqlSchema), ";"), ";\n")
+// statements returns the statements of a script, which a server takes one by
+// one.
+func statements(script string) []string {
+	return strings.Split(strings.TrimSuffix(strings.TrimSpace(script), ";"), ";\n")
 }
 
 // missing tells whether the database is a file that nobody made yet.
@@ -181,49 +285,7 @@ func (c *Catalog) missing() bool {
 // A querier is a transaction or a connection.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// A state is what a database says about its schema.
-type state struct {
-	revisions []string // sorted
-	migrate   bool     // it has the version table of the releases before Ocata
-	old       bool     // it has an images table that no sync of ours began
-}
-
-// ready tells whether the tables are there, or why they cannot be used.
-func (s state) ready() (bool, error) {
-	switch {
-	case len(s.revisions) == 1 && slices.Contains(usable, s.revisions[0]):
-		return true, nil
-	case len(s.revisions) > 1:
-		return false, fmt.Errorf("an upgrade is half done (%s); finish it with glance-manage db sync of the OpenStack Glance that began it", strings.Join(s.revisions, ", "))
-	case len(s.revisions) == 1:
-		return false, fmt.Errorf("schema revision %s is none this service can use (%s to %s); run glance-manage db sync of an OpenStack Glance of these releases first",
-			s.revisions[0], usable[len(usable)-1], Head)
-	case s.migrate, s.old:
-		return false, errors.New("tables of an OpenStack Glance before Ocata; run glance-manage db sync of OpenStack Glance Wallaby or later first")
-	}
-	return false, nil
-}
-
-// state reads what the database says about its schema.
-func (d dialect) state(ctx context.Context, q querier) (s state, err error) {
-	list := `SELECT name FROM sqlite_master WHERE type = 'table'`
-	if d.name == "mysql" {
-		list = `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()`
-	}
-	tables, err := column(ctx, q, list)
-	if err != nil {
-		return s, err
-	}
-	s.migrate = slices.Contains(tables, "migrate_version")
-	if slices.Contains(tables, "alembic_version") {
-		s.revisions, err = column(ctx, q, `SELECT version_num FROM alembic_version ORDER BY version_num`)
-		return s, err
-	}
-	// Our own sync begins with alembic_version.
-	s.old = slices.Contains(tables, "images")
-	return s, nil
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
 // column returns the one column of text that a query selects.

@@ -1,4 +1,4 @@
--- The tables of OpenStack Glance at revision 2024_1_contract01, on MySQL and
+-- The tables of OpenStack Glance at revision wallaby_contract01, on MySQL and
 -- MariaDB. Every statement can be run again: MySQL commits each by itself, and
 -- a sync that was cut off is finished by the next one.
 
@@ -39,13 +39,6 @@ CREATE TABLE IF NOT EXISTS images (
     KEY visibility_image_idx (visibility)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8;
 
-CREATE TABLE IF NOT EXISTS node_reference (
-    node_reference_id BIGINT NOT NULL AUTO_INCREMENT,
-    node_reference_url VARCHAR(255) NOT NULL,
-    PRIMARY KEY (node_reference_id),
-    CONSTRAINT uq_node_reference_node_reference_url UNIQUE (node_reference_url)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8;
-
 CREATE TABLE IF NOT EXISTS tasks (
     created_at DATETIME NOT NULL,
     updated_at DATETIME,
@@ -66,20 +59,6 @@ CREATE TABLE IF NOT EXISTS tasks (
     KEY ix_tasks_status (status),
     KEY ix_tasks_type (type),
     KEY ix_tasks_updated_at (updated_at)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8;
-
-CREATE TABLE IF NOT EXISTS cached_images (
-    id BIGINT NOT NULL AUTO_INCREMENT,
-    image_id VARCHAR(36) NOT NULL,
-    last_accessed DATETIME NOT NULL,
-    last_modified DATETIME NOT NULL,
-    size BIGINT NOT NULL,
-    hits INTEGER NOT NULL,
-    checksum VARCHAR(32),
-    node_reference_id BIGINT NOT NULL,
-    PRIMARY KEY (id),
-    CONSTRAINT ix_cached_images_image_id_node_reference_id UNIQUE (image_id, node_reference_id),
-    FOREIGN KEY(node_reference_id) REFERENCES node_reference (node_reference_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8;
 
 CREATE TABLE IF NOT EXISTS image_locations (

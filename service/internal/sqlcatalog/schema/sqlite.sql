@@ -1,7 +1,7 @@
--- The tables of OpenStack Glance at revision 2024_1_contract01, as SQLAlchemy
+-- The tables of OpenStack Glance at revision wallaby_contract01, as SQLAlchemy
 -- makes them on SQLite.
 
-CREATE TABLE alembic_version (
+CREATE TABLE IF NOT EXISTS alembic_version (
     version_num VARCHAR(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
@@ -39,13 +39,6 @@ CREATE INDEX owner_image_idx ON images (owner);
 CREATE INDEX updated_at_image_idx ON images (updated_at);
 CREATE INDEX visibility_image_idx ON images (visibility);
 
-CREATE TABLE node_reference (
-    node_reference_id INTEGER NOT NULL,
-    node_reference_url VARCHAR(255) NOT NULL,
-    PRIMARY KEY (node_reference_id),
-    CONSTRAINT uq_node_reference_node_reference_url UNIQUE (node_reference_url)
-);
-
 CREATE TABLE tasks (
     created_at DATETIME NOT NULL,
     updated_at DATETIME,
@@ -67,20 +60,6 @@ CREATE INDEX ix_tasks_owner ON tasks (owner);
 CREATE INDEX ix_tasks_status ON tasks (status);
 CREATE INDEX ix_tasks_type ON tasks (type);
 CREATE INDEX ix_tasks_updated_at ON tasks (updated_at);
-
-CREATE TABLE cached_images (
-    id INTEGER NOT NULL,
-    image_id VARCHAR(36) NOT NULL,
-    last_accessed DATETIME NOT NULL,
-    last_modified DATETIME NOT NULL,
-    size BIGINT NOT NULL,
-    hits INTEGER NOT NULL,
-    checksum VARCHAR(32),
-    node_reference_id INTEGER NOT NULL,
-    PRIMARY KEY (id),
-    CONSTRAINT ix_cached_images_image_id_node_reference_id UNIQUE (image_id, node_reference_id),
-    FOREIGN KEY(node_reference_id) REFERENCES node_reference (node_reference_id)
-);
 
 CREATE TABLE image_locations (
     created_at DATETIME NOT NULL,
