@@ -122,6 +122,9 @@ type Catalog interface {
 
 	// Members returns the members of an image in the order they were added.
 	Members(ctx context.Context, id ID) ([]Member, error)
+	// Memberships returns the images that are shared with a project, whatever it
+	// said to that, in the order they were shared.
+	Memberships(ctx context.Context, projectID string) ([]Member, error)
 	// AddMember adds m; ErrExists if the project is a member already.
 	AddMember(ctx context.Context, m *Member) error
 	// SetMember changes the status and CanShare of a member; else ErrNotFound.

@@ -192,7 +192,7 @@ func (s *Images) List(ctx context.Context, q Query) (images []*Image, more bool,
 			return nil, false, nil // a guess at its value is not confirmed
 		}
 	}
-	q.ProjectID, q.Admin = c.ProjectID, c.Admin
+	q.ProjectID, q.Admin = c.ProjectID, c.Admin && !q.AsUser
 	rows, err := s.catalog.List(ctx, q)
 	if errors.Is(err, ErrNotFound) && q.Marker != "" {
 		return nil, false, refuse(ErrInvalid, "No image found with ID %s", q.Marker)

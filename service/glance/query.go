@@ -8,9 +8,11 @@ type Query struct {
 	// by MemberStatus, images shared with the project.
 	ProjectID string
 	Admin     bool
+	AsUser    bool // an admin wants to see what others of the project see
 
 	Visibility   Visibility   // "" means as said above
 	AllVisible   bool         // visibility=all: community images as well
+	NotPublic    bool         // no public images
 	MemberStatus MemberStatus // "" means Accepted
 	AnyMember    bool         // member_status=all
 

@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) glance.Catalog) {
 		{"restore", restore},
 
 		{"members", members},
+		{"memberships", memberships},
 		{"members come and go", memberComesAndGoes},
 		{"members added at once", membersAtOnce},
 

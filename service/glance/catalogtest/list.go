@@ -112,6 +112,8 @@ func listSees(t *testing.T, c glance.Catalog) {
 		{"admin without project", glance.Query{Admin: true}, nobodys + " left me-private me-public me-shared" + tome + " you-private you-public you-shared"},
 		{"admin, community", glance.Query{Admin: true, Visibility: glance.Community}, "-community me-community you-community"},
 		{"admin, private", glance.Query{Admin: true, Visibility: glance.Private}, "-private me-private to-me-private-accepted to-me-private-pending to-me-private-rejected you-private"},
+		{"admin, not public", glance.Query{Admin: true, AllVisible: true, NotPublic: true}, "-community -private -shared left me-community me-private me-shared" + tome + " you-community you-private you-shared"},
+		{"not public", glance.Query{ProjectID: "me", NotPublic: true}, "-community -private -shared me-community me-private me-shared to-me-shared-accepted"},
 		{"admin, all visible", glance.Query{Admin: true, AllVisible: true}, nobodys + " left" + mine + tome + " you-community you-private you-public you-shared"},
 	} {
 		finds(t, c, test.what, test.q, test.want)

@@ -68,6 +68,34 @@ func members(t *testing.T, c glance.Catalog) {
 	membersAre(t, c, glance.Member{ProjectID: "adam", Status: glance.Accepted, CanShare: true})
 }
 
+// memberships are of images that are there, whatever the project said.
+func memberships(t *testing.T, c glance.Catalog) {
+	create(t, c, full(1), full(2), full(3), full(4))
+	for n, status := range map[int]glance.MemberStatus{1: glance.Pending, 2: glance.Rejected, 3: glance.Accepted} {
+		if err := c.AddMember(t.Context(), &glance.Member{ImageID: id(n), ProjectID: "zoe", Status: status, CanShare: n == 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.AddMember(t.Context(), &glance.Member{ImageID: id(4), ProjectID: "adam"}); err != nil {
+		t.Fatal(err)
+	}
+	change(t, c, id(3), func(im *glance.Image) { im.Status = glance.Deleted })
+	got, err := c.Memberships(t.Context(), "zoe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := make(map[glance.ID]bool)
+	for _, m := range got {
+		shared[m.ImageID] = m.CanShare
+	}
+	if diff := cmp.Diff(map[glance.ID]bool{id(1): false, id(2): true}, shared); diff != "" {
+		t.Errorf("images that are shared with zoe (-want +got):\n%s", diff)
+	}
+	if got, err := c.Memberships(t.Context(), "nobody"); len(got) != 0 || err != nil {
+		t.Errorf("Memberships of nobody = %v, %v; want none", got, err)
+	}
+}
+
 // memberComesAndGoes within one second, which is all that the times tell.
 func memberComesAndGoes(t *testing.T, c glance.Catalog) {
 	create(t, c, full(1))

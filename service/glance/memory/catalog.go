@@ -4,6 +4,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -195,6 +196,22 @@ func (c *Catalog) Members(_ context.Context, id glance.ID) ([]glance.Member, err
 		return nil, nil
 	}
 	return slices.Clone(c.members[id]), nil
+}
+
+// Memberships implements glance.Catalog.
+func (c *Catalog) Memberships(_ context.Context, projectID string) ([]glance.Member, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var list []glance.Member
+	for id, members := range c.members {
+		if at := c.find(id, projectID); at >= 0 && !hidden(c.images[id]) {
+			list = append(list, members[at])
+		}
+	}
+	slices.SortFunc(list, func(a, b glance.Member) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ImageID, b.ImageID))
+	})
+	return list, nil
 }
 
 func (c *Catalog) find(id glance.ID, projectID string) int {

@@ -125,7 +125,7 @@ func (c *Catalog) offered(im *glance.Image, q glance.Query) bool {
 func (c *Catalog) listed(im *glance.Image, q glance.Query) bool {
 	mine := own(im, q) || im.Owner == nil
 	switch {
-	case q.Visibility != "" && im.Visibility != q.Visibility:
+	case q.Visibility != "" && im.Visibility != q.Visibility, q.NotPublic && im.Visibility == glance.Public:
 		return false
 	case im.Visibility == glance.Community && q.Visibility == "" && !q.AllVisible:
 		return mine

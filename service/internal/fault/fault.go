@@ -25,6 +25,7 @@ type Fault struct {
 	Text   string      // empty means the standard sentence
 	Detail string      // may be empty
 	Header http.Header // more headers; may be nil
+	Plain  string      // the whole body, in every form; empty means that it is laid out
 }
 
 // Error returns what a client is told, without markup.
@@ -95,8 +96,17 @@ func (f *Fault) Write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Page returns the body as text: one service tells another so what is wrong.
+func (f *Fault) Page() string {
+	_, page := f.render(formText)
+	return page
+}
+
 // render returns the body in the best form for an Accept header.
 func (f *Fault) render(accept string) (contentType, body string) {
+	if f.Plain != "" {
+		return "text/plain; charset=UTF-8", f.Plain
+	}
 	status := strconv.Itoa(f.Code) + " " + f.title()
 	switch form(accept) {
 	case formHTML:

@@ -118,3 +118,19 @@ func TestHead(t *testing.T) {
 		t.Errorf("HEAD is answered with %d, %q, %v", w.Code, w.Body, w.Header())
 	}
 }
+
+// TestBodiesOfTheirOwn checks what is written as it is, and what services tell
+// one another.
+func TestBodiesOfTheirOwn(t *testing.T) {
+	r := httptest.NewRequest("PUT", "/", nil)
+	r.Header.Set("Accept", "text/html")
+	w := httptest.NewRecorder()
+	(&Fault{Code: http.StatusConflict, Plain: "Image <operation> conflicts"}).Write(w, r)
+	if got, kind := w.Body.String(), w.Header().Get("Content-Type"); w.Code != 409 || got != "Image <operation> conflicts" || kind != "text/plain; charset=UTF-8" {
+		t.Errorf("a plain body is answered with %d %s %q", w.Code, kind, got)
+	}
+	const want = "400 Bad Request\n\nThe server could not comply with the request since it is either malformed or otherwise incorrect.\n\n limit param must be positive  "
+	if got := (&Fault{Code: http.StatusBadRequest, Detail: "limit param must be positive"}).Page(); got != want {
+		t.Errorf("Page() = %q; want %q", got, want)
+	}
+}

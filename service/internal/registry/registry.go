@@ -1,182 +1,170 @@
-// Package registry answers the HTTP API of glance-registry, by which older
-// glance-api processes, scrubbers and prefetchers read the catalog. It has
-// the calls that list and show images; its bodies and error texts are those of
-// the original.
+// Package registry answers the HTTP API of glance-registry, by which
+// glance-api processes, scrubbers and prefetchers read and change the catalog.
+// Its bodies and error texts are those of the original.
 //
 // It knows nothing about image data, and takes the caller from the request's
-// context. The API shows where data is: it is for the services of one
-// deployment and not for users.
+// context. It believes what it is told about statuses and locations, and shows
+// where data is: it is for the services of one deployment and not for users.
 package registry
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
+	"net/url"
 	"strings"
+	"time"
 
 	"glancectl/service/glance"
 	"glancectl/service/internal/fault"
+	"glancectl/service/internal/v1wire"
 )
 
 // Options are the optional settings of New. The zero value is ready to use.
 type Options struct {
-	DefaultLimit int          // length of a list when nothing is asked for; 0 means 25
-	MaxLimit     int          // longest list; 0 means 1000
-	Log          *slog.Logger // told why requests fail; nil means nobody
-}
-
-// A catalog is what the registry needs of [glance.Catalog].
-type catalog interface {
-	Get(ctx context.Context, id glance.ID, deleted bool) (*glance.Image, error)
-	List(ctx context.Context, q glance.Query) ([]*glance.Image, error)
-	Members(ctx context.Context, id glance.ID) ([]glance.Member, error)
+	DefaultLimit int              // length of a list when nothing is asked for; 0 means 25
+	MaxLimit     int              // longest list; 0 means 1000
+	Now          func() time.Time // nil means time.Now
+	NewID        func() glance.ID // nil means random
+	Log          *slog.Logger     // told why requests fail; nil means nobody
 }
 
 // A Handler answers registry requests.
 type Handler struct {
-	catalog catalog
+	catalog glance.Catalog
+	limits  v1wire.Limits
 	o       Options
 }
 
-// New returns a handler that reads from c. Requests need a [glance.Caller] in
-// their context.
+// New returns a handler that reads and changes c. Requests need a
+// [glance.Caller] in their context.
 func New(c glance.Catalog, o Options) *Handler {
-	o.DefaultLimit = cmp.Or(o.DefaultLimit, 25)
-	o.MaxLimit = cmp.Or(o.MaxLimit, 1000)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	return &Handler{catalog: c, o: o}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = func() glance.ID { return glance.ID(glance.NewUUID()) }
+	}
+	return &Handler{catalog: c, limits: v1wire.Limits{Default: cmp.Or(o.DefaultLimit, 25), Max: cmp.Or(o.MaxLimit, 1000)}, o: o}
 }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := h.dispatch(r)
-	if err == nil {
-		err = writeJSON(w, body)
+	switch {
+	case err == nil && body == nil:
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case err == nil:
+		err = v1wire.Reply(w, http.StatusOK, body)
 	}
 	if err == nil {
 		return
 	}
-	var f *fault.Fault
-	if !errors.As(err, &f) {
+	f, ok := errors.AsType[*fault.Fault](err)
+	if !ok {
 		if r.Context().Err() == nil {
 			h.o.Log.ErrorContext(r.Context(), "registry request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 		}
-		f = internalError
+		f = &fault.Fault{Code: http.StatusInternalServerError}
+		if errors.Is(err, glance.ErrUnavailable) {
+			f.Code = http.StatusServiceUnavailable
+		}
 	}
 	f.Write(w, r)
 }
 
-// dispatch returns the document that answers r. Paths match exactly, and a
-// method that a path does not have is mostly no other thing than an unknown
-// path, as in the original.
+func notFound() *fault.Fault { return &fault.Fault{Code: http.StatusNotFound} }
+
+// bad is a fault with a text of its own.
+func bad(format string, args ...any) *fault.Fault {
+	return v1wire.Refused(http.StatusBadRequest, format, args...)
+}
+
+// dispatch returns the document that answers r, nil for none. Paths match
+// exactly, and a method that a path does not have is mostly no other thing
+// than an unknown path, as in the original.
 func (h *Handler) dispatch(r *http.Request) (any, error) {
 	if glance.CallerFrom(r.Context()).Anonymous {
-		return nil, unauthorized
+		return nil, &fault.Fault{Code: http.StatusUnauthorized}
 	}
-	path := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
+	path, ok := segments(r.URL.EscapedPath())
+	if !ok {
+		return nil, notFound()
+	}
 	get := r.Method == http.MethodGet
 	switch {
 	case len(path) == 1 && (path[0] == "" || path[0] == "images") && get:
-		return h.list(r, func(im *glance.Image) any { return briefOf(im) })
-	case path[0] != "images":
-	case len(path) == 2 && path[1] == "detail" && get:
-		return h.list(r, func(im *glance.Image) any { return fullOf(im) })
-	case len(path) == 2 && get:
-		return h.show(r.Context(), path[1])
-	case len(path) == 3 && path[2] == "members" && r.Method == http.MethodPost:
-		return nil, notAllowed(r.Method, "PUT, DELETE")
-	case len(path) == 4 && path[2] == "members" && get:
-		return nil, notAllowed(r.Method, "")
+		return h.list(r, func(im *glance.Image) any { return v1wire.BriefOf(im) })
+	case len(path) == 1 && path[0] == "images" && r.Method == http.MethodPost:
+		return h.create(r)
+	case len(path) == 2 && path[0] == "shared-images" && get:
+		return h.sharedImages(r.Context(), path[1])
+	case path[0] != "images" || len(path) == 1:
+	case len(path) == 2:
+		return h.image(r, path[1])
+	case path[2] == "members":
+		return h.members(r, path[1], path[3:])
 	}
-	return nil, notFound
+	return nil, notFound()
+}
+
+// segments returns the parts of a path, each as it was before it was escaped.
+func segments(path string) ([]string, bool) {
+	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	for i, p := range parts {
+		plain, err := url.PathUnescape(p)
+		if err != nil || strings.Contains(plain, "/") {
+			return nil, false
+		}
+		parts[i] = plain
+	}
+	return parts, true
 }
 
 // list answers a list of images in the form that show gives them.
 func (h *Handler) list(r *http.Request, show func(*glance.Image) any) (any, error) {
-	q, notPublic, err := h.query(glance.CallerFrom(r.Context()), r.URL.Query())
+	q, err := v1wire.Params(r.URL.Query()).Query(glance.CallerFrom(r.Context()), h.limits)
 	if err != nil {
 		return nil, err
 	}
-	images, err := h.images(r.Context(), q, notPublic)
+	images, err := h.catalog.List(r.Context(), q)
 	if errors.Is(err, glance.ErrNotFound) && q.Marker != "" {
-		return nil, badRequest("Invalid marker. Image could not be found.")
+		return nil, v1wire.NoMarker()
 	}
 	if err != nil {
 		return nil, err
 	}
 	shown := make([]any, len(images))
 	for i, im := range images {
-		shown[i] = show(im)
+		shown[i] = show(unmarked(im))
 	}
 	return struct {
 		Images []any `json:"images"`
 	}{shown}, nil
 }
 
-// images returns the images of q, without the public ones if notPublic is
-// set. The catalog has no such question, so it is asked for more until there
-// are enough.
-func (h *Handler) images(ctx context.Context, q glance.Query, notPublic bool) ([]*glance.Image, error) {
-	limit := q.Limit
-	var found []*glance.Image
-	for {
-		page, err := h.catalog.List(ctx, q)
-		if err != nil || !notPublic {
-			return page, err
+// image answers a request about one image.
+func (h *Handler) image(r *http.Request, name string) (any, error) {
+	switch r.Method {
+	case http.MethodGet:
+		if name == "detail" {
+			return h.list(r, func(im *glance.Image) any { return v1wire.RecordOf(im) })
 		}
-		for _, im := range page {
-			if im.Visibility != glance.Public && len(found) < limit {
-				found = append(found, im)
-			}
-		}
-		if len(found) == limit || len(page) < q.Limit || len(page) == 0 {
-			return found, nil
-		}
-		q.Marker = page[len(page)-1].ID
+		return h.show(r.Context(), name)
+	case http.MethodPut:
+		return h.update(r, name)
+	case http.MethodDelete:
+		return h.remove(r.Context(), name)
 	}
+	return nil, notFound()
 }
 
-// show answers one image.
-func (h *Handler) show(ctx context.Context, name string) (any, error) {
-	id, err := glance.ParseID(name)
-	if err != nil {
-		return nil, notFound
-	}
-	caller := glance.CallerFrom(ctx)
-	im, err := h.catalog.Get(ctx, id, caller.Admin)
-	if errors.Is(err, glance.ErrNotFound) {
-		return nil, notFound
-	}
-	if err != nil {
-		return nil, err
-	}
-	switch visible, err := h.visible(ctx, caller, im); {
-	case err != nil:
-		return nil, err
-	case !visible:
-		return nil, notFound // not let on that it exists
-	}
+// one is the document of a single image.
+func one(r v1wire.Record) any {
 	return struct {
-		Image full `json:"image"`
-	}{fullOf(im)}, nil
-}
-
-// visible reports whether the caller may see im. The rules are the registry's
-// own, fixed ones; policies belong to the API.
-func (h *Handler) visible(ctx context.Context, c glance.Caller, im *glance.Image) (bool, error) {
-	switch {
-	case c.Admin, im.Owner == nil, im.Visibility == glance.Public, im.Visibility == glance.Community:
-		return true, nil
-	case c.ProjectID == "":
-		return false, nil
-	case *im.Owner == c.ProjectID:
-		return true, nil
-	case im.Visibility != glance.Shared:
-		return false, nil
-	}
-	members, err := h.catalog.Members(ctx, im.ID)
-	return slices.ContainsFunc(members, func(m glance.Member) bool { return m.ProjectID == c.ProjectID }), err
+		Image v1wire.Record `json:"image"`
+	}{r}
 }

@@ -137,6 +137,9 @@ func (c *condition) visibleTo(q glance.Query) {
 	if q.Visibility != "" {
 		c.and(visibility+" = ?", q.Visibility)
 	}
+	if q.NotPublic {
+		c.and(visibility+" <> ?", glance.Public)
+	}
 	either := []string{owner + " IS NULL"}
 	var args []any
 	if q.ProjectID != "" {

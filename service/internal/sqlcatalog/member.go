@@ -21,9 +21,27 @@ func (c *Catalog) Members(ctx context.Context, id glance.ID) (list []glance.Memb
 	return list, nil
 }
 
+// Memberships implements glance.Catalog.
+func (c *Catalog) Memberships(ctx context.Context, projectID string) (list []glance.Member, err error) {
+	err = c.read(ctx, func(tx *sql.Tx) error {
+		list, err = selectMembers(ctx, tx, `member = ?`, projectID)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("images shared with %s: %w", projectID, err)
+	}
+	return list, nil
+}
+
 func members(ctx context.Context, tx *sql.Tx, id glance.ID) ([]glance.Member, error) {
+	return selectMembers(ctx, tx, `image_id = ?`, id)
+}
+
+// selectMembers returns the members for which a condition with one parameter
+// holds.
+func selectMembers(ctx context.Context, tx *sql.Tx, where string, arg any) ([]glance.Member, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT image_id, member, can_share, status, created_at, updated_at FROM image_members
-		WHERE image_id = ? AND deleted = ? ORDER BY id`, id, false)
+		WHERE `+where+` AND deleted = ? ORDER BY id`, arg, false)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,8 @@
+// Package v1wire has the words of version 1: the documents, the parameters of
+// lists and the error pages that the Images API v1 and the registry share, and
+// that a client of the registry reads.
+//
+// It turns images into documents and back, and parameters into a
+// [glance.Query]. Who may see an image, and where images are kept, is the
+// business of those who use it: apiv1, registry and registryclient.
+package v1wire
