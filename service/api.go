@@ -55,10 +55,11 @@ func RunAPI(ctx context.Context, o Options) error {
 		LimitMax:       p.Images.LimitMax,
 		ShowDirectURL:  p.Images.ShowDirectURL,
 		PublicEndpoint: p.Server.PublicEndpoint,
+		Prefix:         prefix,
 		Log:            p.log,
 		Definitions:    metadef.New(catalog.Metadefs(), metadef.Options{Policy: rules}),
 	})
-	handler, err := p.handler(api.Negotiate(api), rules, map[config.Stage]filter{
+	handler, err := p.handler(api.Root(), rules, map[config.Stage]filter{
 		config.VersionFilter: api.Negotiate,
 		config.CacheFilter:   through, // it is part of images
 		config.CacheManage:   func(next http.Handler) http.Handler { return &cacheManager{cache, rules, p.log, next} },
@@ -144,7 +145,8 @@ func (p *process) handler(app http.Handler, rules *access, more map[config.Stage
 	stages := map[config.Stage]filter{
 		config.HealthFilter:    func(next http.Handler) http.Handler { return &health{p.Health, next} },
 		config.ProxyFilter:     p.forwarded,
-		config.CORSFilter:      through,
+		config.CORSFilter:      p.crossOrigin,
+		config.GzipFilter:      compressed,
 		config.ProfilerFilter:  through,
 		config.Context:         func(next http.Handler) http.Handler { return rules.judged(identified(next)) },
 		config.Unauthenticated: func(next http.Handler) http.Handler { return keystone.NoKeystone(identified(next)) },
@@ -157,6 +159,12 @@ func (p *process) handler(app http.Handler, rules *access, more map[config.Stage
 		stages[config.AuthToken] = tokens.Require
 		if p.Server.AnonymousAllowed {
 			stages[config.AuthToken] = tokens.Identify
+		}
+	}
+	if !p.Pipeline.Has(config.AuthToken) && p.Pipeline.Has(config.Context) {
+		p.log.Warn("tokens are not validated: the headers of every request are believed, so that only a proxy that validates them may reach this service")
+		stages[config.Context] = func(next http.Handler) http.Handler {
+			return keystone.Trusted(rules.judged(identified(next)), p.Server.AnonymousAllowed)
 		}
 	}
 	for stage, f := range more {

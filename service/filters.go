@@ -3,48 +3,12 @@ package service
 import (
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
 	"glancectl/service/glance"
-	"glancectl/service/internal/config"
 	"glancectl/service/internal/oslolog"
 )
-
-// A health answers load balancers before anybody is asked for a token.
-type health struct {
-	config.Health
-	next http.Handler
-}
-
-// ServeHTTP implements http.Handler.
-func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != h.Path {
-		h.next.ServeHTTP(w, r)
-		return
-	}
-	code, text := http.StatusOK, "OK"
-	if h.DisableFile != "" {
-		if _, err := os.Stat(h.DisableFile); err == nil {
-			code, text = http.StatusServiceUnavailable, "DISABLED BY FILE"
-		}
-	}
-	switch r.Method {
-	case http.MethodGet:
-		w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
-		w.WriteHeader(code)
-		_, _ = io.WriteString(w, text) // nobody to tell
-	case http.MethodHead:
-		if code == http.StatusOK {
-			code = http.StatusNoContent
-		}
-		w.WriteHeader(code)
-	default:
-		w.Header().Set("Allow", "GET, HEAD")
-		w.WriteHeader(http.StatusMethodNotAllowed)
-	}
-}
 
 const requestHeader = "X-Openstack-Request-Id"
 
@@ -76,44 +40,6 @@ func identified(next http.Handler) http.Handler {
 		w.Header().Set(requestHeader, glance.CallerFrom(r.Context()).RequestID)
 		next.ServeHTTP(w, r)
 	}))
-}
-
-// forwarded takes scheme and host of a request from the headers of a proxy, if
-// the configuration says that they can be believed.
-func (p *process) forwarded(next http.Handler) http.Handler {
-	if !p.Server.ProxyHeaders {
-		return next
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		proto, host := r.Header.Get("X-Forwarded-Proto"), r.Header.Get("X-Forwarded-Host")
-		if f := r.Header.Get("Forwarded"); f != "" {
-			proto, host = parseForwarded(f)
-		}
-		if proto == "http" || proto == "https" {
-			r.URL.Scheme = proto
-		}
-		if host != "" {
-			r.Host = host
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// parseForwarded returns what the first proxy in a Forwarded header says
-// (RFC 7239).
-func parseForwarded(s string) (proto, host string) {
-	first, _, _ := strings.Cut(s, ",")
-	for pair := range strings.SplitSeq(first, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
-		value = strings.Trim(value, `"`)
-		switch strings.ToLower(name) {
-		case "proto":
-			proto = strings.ToLower(value)
-		case "host":
-			host = value
-		}
-	}
-	return proto, host
 }
 
 // patient breaks a request off when the client neither sends nor takes

@@ -8,6 +8,7 @@ package apiv2
 
 import (
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 
@@ -17,12 +18,13 @@ import (
 
 // Options are the optional settings of New. The zero value is ready to use.
 type Options struct {
-	LimitDefault   int           // images on a page when the request does not say; 0 means 25
-	LimitMax       int           // most images on a page; 0 means 1000
-	ShowDirectURL  bool          // show where an image's data is
-	PublicEndpoint string        // what version links start with; empty means the request's own address
-	NewRequestID   func() string // nil means a random one
-	Log            *slog.Logger  // is told of faults; nil means nobody is
+	LimitDefault   int                        // images on a page when the request does not say; 0 means 25
+	LimitMax       int                        // most images on a page; 0 means 1000
+	ShowDirectURL  bool                       // show where an image's data is
+	PublicEndpoint string                     // what version links start with; empty means the request's own address
+	Prefix         func(*http.Request) string // what a proxy has in front of our paths; nil means nothing
+	NewRequestID   func() string              // nil means a random one
+	Log            *slog.Logger               // is told of faults; nil means nobody is
 
 	// Definitions are served below /v2/metadefs; nil means they are not.
 	Definitions *metadef.Definitions
@@ -36,6 +38,7 @@ type API struct {
 	o          Options
 	properties []property // of an image
 	table      []route
+	versions   []version
 	buffers    sync.Pool // of *[sendSize]byte, for downloads
 }
 
@@ -57,6 +60,7 @@ func New(images *glance.Images, o Options) *API {
 		images:     images,
 		o:          o,
 		properties: imageProperties(images.DiskFormats(), images.ContainerFormats()),
+		versions:   versions(),
 	}
 	a.table = slices.Concat(a.routes(), a.taskRoutes(), a.importRoutes())
 	if o.Definitions != nil {

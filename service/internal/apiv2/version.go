@@ -2,21 +2,22 @@ package apiv2
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
-// versions are what clients are told they can rely on: what a Glance without
-// several stores has. 2.8 is the version of several stores.
-var versions = []struct{ id, status string }{
-	{"v2.9", "CURRENT"},
-	{"v2.7", "SUPPORTED"},
-	{"v2.6", "SUPPORTED"},
-	{"v2.5", "SUPPORTED"},
-	{"v2.4", "SUPPORTED"},
-	{"v2.3", "SUPPORTED"},
-	{"v2.2", "SUPPORTED"},
-	{"v2.1", "SUPPORTED"},
-	{"v2.0", "SUPPORTED"},
+// A version is an entry in the list of versions.
+type version struct{ id, status string }
+
+// versions returns what clients are told they can rely on, in the order of the
+// original. What can be asked for stands in the list, and nothing else:
+// clients look here before they use it.
+func versions() []version {
+	all := []version{{"v2.9", "CURRENT"}}
+	for _, id := range []string{"v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"} {
+		all = append(all, version{id, "SUPPORTED"})
+	}
+	return all
 }
 
 const vendorType = "application/vnd.openstack.images-"
@@ -27,21 +28,16 @@ const vendorType = "application/vnd.openstack.images-"
 // list of versions. It belongs in front of the authentication.
 func (a *API) Negotiate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodOptions {
-			w.Header().Set("Content-Length", "0")
-			w.WriteHeader(http.StatusOK)
-			return
-		}
 		first, rest := segment("/" + strings.TrimLeft(r.URL.Path, "/"))
-		version, named := strings.CutPrefix(r.Header.Get("Accept"), vendorType)
-		if named {
-			rest = r.URL.Path
-		} else {
-			version = first
+		wanted := first
+		if named, ok := strings.CutPrefix(r.Header.Get("Accept"), vendorType); ok {
+			wanted, rest = named, r.URL.Path
 		}
 		switch {
-		case !known(version):
-			a.listVersions(w, r, first == "versions")
+		case first == "versions":
+			a.listVersions(w, r, http.StatusOK)
+		case !a.known(wanted):
+			a.listVersions(w, r, http.StatusMultipleChoices) // nobody has asked for it
 		case rest == "":
 			http.Redirect(w, r, base(r)+"/v2/", http.StatusFound)
 		default:
@@ -52,41 +48,44 @@ func (a *API) Negotiate(next http.Handler) http.Handler {
 	})
 }
 
-func known(version string) bool {
-	if version == "v2" {
-		return true
-	}
-	for _, v := range versions {
-		if v.id == version {
-			return true
+// Root returns the handler behind the negotiation: the API for every path in
+// /v2, the list of versions for all others. It does for a service without
+// Negotiate, which then has no other names of versions.
+func (a *API) Root() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/v2/") {
+			a.listVersions(w, r, http.StatusMultipleChoices)
+			return
 		}
-	}
-	return false
+		a.ServeHTTP(w, r)
+	})
 }
 
-// listVersions answers with 300 when nobody asked for the list.
-func (a *API) listVersions(w http.ResponseWriter, r *http.Request, asked bool) {
+func (a *API) known(id string) bool {
+	return id == "v2" || slices.ContainsFunc(a.versions, func(v version) bool { return v.id == id })
+}
+
+func (a *API) listVersions(w http.ResponseWriter, r *http.Request, code int) {
 	endpoint := strings.TrimRight(a.o.PublicEndpoint, "/")
 	if endpoint == "" {
 		endpoint = base(r)
+		if a.o.Prefix != nil {
+			endpoint += a.o.Prefix(r)
+		}
 	}
-	all := make(list, 0, len(versions))
-	for _, v := range versions {
+	all := make(list, 0, len(a.versions))
+	for _, v := range a.versions {
 		all = append(all, object{
 			{"id", v.id},
 			{"status", v.status},
 			{"links", list{object{{"rel", "self"}, {"href", endpoint + "/v2/"}}}},
 		})
 	}
-	code := http.StatusMultipleChoices
-	if asked {
-		code = http.StatusOK
-	}
 	reply(w, code, appendJSON(nil, object{{"versions", all}}))
 }
 
-// base returns scheme and host as the client sees them. A handler in front
-// that knows better sets r.URL.Scheme.
+// base returns scheme and host as the client sees them, without a port that
+// goes without saying. A handler in front that knows better sets r.URL.Scheme.
 func base(r *http.Request) string {
 	scheme := r.URL.Scheme
 	switch {
@@ -96,5 +95,12 @@ func base(r *http.Request) string {
 	default:
 		scheme = "http"
 	}
-	return scheme + "://" + r.Host
+	host := r.Host
+	switch scheme {
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return scheme + "://" + host
 }

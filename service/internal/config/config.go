@@ -52,6 +52,7 @@ type Settings struct {
 	Keystone Keystone
 	Access   Access
 	Health   Health
+	CORS     []Origin
 	Pipeline Pipeline // of API and Registry
 	LockPath string   // "" means no locks
 	Metadefs string   // directory with the files of metadata definitions
@@ -146,12 +147,6 @@ type Keystone struct {
 	CacheTime     time.Duration
 }
 
-// Health is the check that load balancers ask for.
-type Health struct {
-	Path        string
-	DisableFile string // the check fails while this file exists; "" means none
-}
-
 // A Secret is a string that is not printed. Convert it to a string to use it.
 type Secret string
 
@@ -174,17 +169,19 @@ func Load(p Program, src Source) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{c: c, src: src, known: make(map[string]bool)}
+	r := &reader{c: c, src: src, known: make(map[string]bool), layers: make(map[string][]layer)}
 	// The first walk tells c the defaults, so that $name can mean an option
 	// that no file sets.
 	r.settings(p)
 	r.errs, r.warnings = nil, nil
+	pipeline := r.pipeline(p)
 	s := r.settings(p)
+	s.Pipeline = pipeline.stages
+	if pipeline.healthPath != "" {
+		s.Health.Path = pipeline.healthPath
+	}
 	s.Where = strings.Join(slices.Concat(src.Files, src.Dirs), ", ")
 	s.Log.Debug = s.Log.Debug || src.Debug
-	if p == API || p == Registry {
-		r.pipeline(p, s)
-	}
 	r.need(p, s)
 	r.refuse()
 	s.Warnings, s.Ignored = r.unused()

@@ -91,8 +91,8 @@ func TestDefaults(t *testing.T) {
 		Access: config.Access{
 			Files: []string{"DIR/policy.yaml", "DIR/policy.json"}, Dirs: []string{"DIR/policy.d"}, Fallback: "default", NewDefaults: true, Scope: true,
 		},
-		Health:   config.Health{Path: "/healthcheck", DisableFile: "/etc/glance/healthcheck_disable"},
-		Pipeline: config.Pipeline{"healthcheck", "http_proxy_to_wsgi", "versionnegotiation", "unauthenticated-context", "rootapp"},
+		Health:   config.Health{Path: "/healthcheck", Checks: []config.HealthCheck{{File: "/etc/glance/healthcheck_disable"}}},
+		Pipeline: config.Pipeline{"cors", "healthcheck", "http_proxy_to_wsgi", "versionnegotiation", "unauthenticated-context", "rootapp"},
 		Metadefs: "/etc/glance/metadefs",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,7 +16,7 @@ import (
 // all the same: it may not be wrong there either.
 func (r *reader) settings(p Program) *Settings {
 	stores := r.stores()
-	return &Settings{
+	s := &Settings{
 		Log:      r.log(p),
 		Server:   r.server(p),
 		Images:   r.images(),
@@ -26,10 +27,12 @@ func (r *reader) settings(p Program) *Settings {
 		Imports:  r.imports(stores),
 		Keystone: r.keystone(),
 		Access:   r.access(p),
-		Health:   r.health(),
+		CORS:     r.cors(),
 		LockPath: r.text(os.Getenv("OSLO_LOCK_PATH"), "oslo_concurrency.lock_path", "DEFAULT.lock_path"),
 		Metadefs: r.directory("/etc/glance/metadefs", "DEFAULT.metadata_source_path"),
 	}
+	s.Health = r.health(s.Server.Port)
+	return s
 }
 
 func (r *reader) log(p Program) Log {
@@ -174,23 +177,14 @@ func (r *reader) keystone() Keystone {
 		CAFile:        r.text("", at+"cafile"),
 		CacheTime:     r.seconds(300*time.Second, at+"token_cache_time"),
 	}
+	if host := r.text("", at+"auth_host"); host != "" && k.AuthURL == "" { // as before there was a URL
+		k.AuthURL = r.choice("https", []string{"http", "https"}, at+"auth_protocol") + "://" +
+			net.JoinHostPort(host, strconv.Itoa(r.port(35357, at+"auth_port")))
+	}
 	if k.PublicURI == "" {
 		k.PublicURI = k.AuthURL
 	}
 	return k
-}
-
-// health is as in the paste files of the original, unless the options or a
-// paste file say otherwise.
-func (r *reader) health() Health {
-	h := Health{
-		Path:        r.text("/healthcheck", "healthcheck.path"),
-		DisableFile: r.text("/etc/glance/healthcheck_disable", "healthcheck.disable_by_file_path"),
-	}
-	if err := h.use(r.list([]string{"disable_by_file"}, "healthcheck.backends")); err != nil {
-		r.errs = append(r.errs, fmt.Errorf("%s: [healthcheck] backends: %w", r.pos("healthcheck.backends"), err))
-	}
-	return h
 }
 
 // web returns an http URL without a slash at its end.
@@ -232,7 +226,6 @@ var refusals = []struct {
 	{"DEFAULT.metadata_encryption_key", "", "encrypted locations cannot be read"},
 	{"DEFAULT.owner_is_tenant", "true", "images belong to projects"},
 	{"DEFAULT.show_multiple_locations", "false", "locations are not shown"},
-	{"cors.allowed_origin", "", "cross-origin requests are not served"},
 	{"profiler.enabled", "false", "there is no profiler"},
 }
 

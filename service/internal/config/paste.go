@@ -25,7 +25,8 @@ const (
 	Unauthenticated Stage = "unauthenticated-context"
 	CacheFilter     Stage = "cache"
 	CacheManage     Stage = "cachemanage"
-	CORSFilter      Stage = "cors"       // does nothing: [cors] allowed_origin is refused
+	CORSFilter      Stage = "cors"
+	GzipFilter      Stage = "gzip"
 	ProfilerFilter  Stage = "osprofiler" // does nothing: [profiler] enabled is refused
 
 	APIApp      Stage = "rootapp" // the Images API and the list of its versions
@@ -42,22 +43,33 @@ type Pipeline []Stage
 // Has reports whether a stage is in the pipeline.
 func (p Pipeline) Has(s Stage) bool { return slices.Contains(p, s) }
 
-// factories has what a paste file can name, under every name of every release.
+// factories has what a paste file can name, under every name of every release:
+// a class by its module or, after egg:, by the name that a package gives it.
 var factories = map[string]Stage{
 	"oslo_middleware:Healthcheck.factory":                                        HealthFilter,
 	"oslo_middleware.healthcheck:Healthcheck.factory":                            HealthFilter,
+	"egg:oslo.middleware#healthcheck":                                            HealthFilter,
 	"oslo_middleware:Healthcheck.app_factory":                                    healthApp,
 	"oslo_middleware.healthcheck:Healthcheck.app_factory":                        healthApp,
 	"oslo_middleware:HTTPProxyToWSGI.factory":                                    ProxyFilter,
 	"oslo_middleware.http_proxy_to_wsgi:HTTPProxyToWSGI.factory":                 ProxyFilter,
+	"egg:oslo.middleware#http_proxy_to_wsgi":                                     ProxyFilter,
 	"oslo_middleware.cors:filter_factory":                                        CORSFilter,
+	"oslo_middleware.cors:CORS.factory":                                          CORSFilter,
 	"oslo_middleware:CORS.factory":                                               CORSFilter,
+	"egg:oslo.middleware#cors":                                                   CORSFilter,
 	"osprofiler.web:WsgiMiddleware.factory":                                      ProfilerFilter,
+	"egg:osprofiler#osprofiler":                                                  ProfilerFilter,
+	"glance.api.middleware.gzip:GzipMiddleware.factory":                          GzipFilter,
 	"glance.api.middleware.version_negotiation:VersionNegotiationFilter.factory": VersionFilter,
 	"keystonemiddleware.auth_token:filter_factory":                               AuthToken,
 	"keystoneclient.middleware.auth_token:filter_factory":                        AuthToken,
 	"keystone.middleware.auth_token:filter_factory":                              AuthToken,
+	"egg:keystonemiddleware#auth_token":                                          AuthToken,
+	"keystone.middleware.glance_auth_token:KeystoneContextMiddleware.factory":    Context,
+	"glance.common.context:ContextMiddleware.factory":                            Context,
 	"glance.api.middleware.context:ContextMiddleware.factory":                    Context,
+	"glance.common.context:UnauthenticatedContextMiddleware.factory":             Unauthenticated,
 	"glance.api.middleware.context:UnauthenticatedContextMiddleware.factory":     Unauthenticated,
 	"glance.api.middleware.cache:CacheFilter.factory":                            CacheFilter,
 	"glance.api.middleware.cache_manage:CacheManageFilter.factory":               CacheManage,
@@ -67,9 +79,45 @@ var factories = map[string]Stage{
 	"glance.registry.api.v1:API.factory":                                         RegistryApp,
 }
 
-// pipeline sets the stages of a daemon: those of the paste file if there is
-// one, otherwise what the flavor means.
-func (r *reader) pipeline(p Program, s *Settings) {
+// A kind is what a section of a paste file can be.
+type kind struct {
+	factory string // the key that names the code
+	inner   string // the key that names it if the factory is Glance's own: the releases before there was a factory in each class
+	own     string // that factory
+}
+
+var (
+	filterKind    = kind{"paste.filter_factory", "glance.filter_factory", "glance.common.wsgi:filter_factory"}
+	appKind       = kind{"paste.app_factory", "glance.app_factory", "glance.common.wsgi:app_factory"}
+	compositeKind = kind{factory: "paste.composite_factory"}
+)
+
+// composites are the factories of sections that join applications by path.
+var composites = []string{"glance.api:root_app_factory", "egg:Paste#urlmap"}
+
+// wired is what a paste file, or a flavor, comes to.
+type wired struct {
+	stages     Pipeline
+	healthPath string // of a health check that is an application
+}
+
+// optionsOf are the sections of the configuration that a stage's own section
+// in a paste file wins over.
+var optionsOf = map[Stage]string{
+	HealthFilter: "healthcheck",
+	healthApp:    "healthcheck",
+	ProxyFilter:  "oslo_middleware",
+	CORSFilter:   "cors",
+	AuthToken:    "keystone_authtoken",
+}
+
+// pipeline returns the stages of a daemon: those of the paste file if there is
+// one, otherwise what the flavor means. Sections of stages in a paste file
+// become layers of the configuration.
+func (r *reader) pipeline(p Program) wired {
+	if p != API && p != Registry {
+		return wired{}
+	}
 	flavor := r.text("", "paste_deploy.flavor")
 	file := r.text("", "paste_deploy.config_file")
 	name := file
@@ -79,33 +127,36 @@ func (r *reader) pipeline(p Program, s *Settings) {
 	name = r.beside(name)
 	text, err := os.ReadFile(name)
 	if file == "" && errors.Is(err, fs.ErrNotExist) {
-		s.Pipeline = r.flavor(p, flavor)
-		return
+		return wired{stages: r.flavor(p, flavor)}
 	}
 	if err != nil {
 		r.errs = append(r.errs, fmt.Errorf("%s: [paste_deploy] config_file: %w", r.pos("paste_deploy.config_file"), err))
-		return
+		return wired{}
 	}
 	c, err := oslo.Parse(name, text)
 	if err != nil {
 		r.errs = append(r.errs, err)
-		return
+		return wired{}
 	}
-	paste := &paste{c: c, file: name}
+	paste := &paste{c: c, file: name, sections: make(map[Stage]string)}
 	main := "glance-" + string(p)
 	if flavor != "" {
 		main += "-" + flavor
 	}
-	if s.Pipeline, err = paste.app(main, name); err == nil {
-		err = paste.health(&s.Health)
-	}
+	stages, err := paste.app(main, name)
 	if err != nil {
 		r.errs = append(r.errs, err)
-		return
+		return wired{}
 	}
-	if err := check(p, s.Pipeline); err != nil {
+	if err := check(p, stages); err != nil {
 		r.errs = append(r.errs, fmt.Errorf("%s: pipeline of flavor %q: %w", name, flavor, err))
 	}
+	for stage, section := range paste.sections {
+		if options, ok := optionsOf[stage]; ok {
+			r.layers[options] = []layer{{c: c, section: section, raw: true}}
+		}
+	}
+	return wired{stages, paste.healthPath}
 }
 
 // flavors are the pipelines that there are without a paste file.
@@ -116,6 +167,10 @@ var flavors = map[string]Pipeline{
 	"keystone":                 {AuthToken, Context},
 	"keystone+caching":         {AuthToken, Context, CacheFilter},
 	"keystone+cachemanagement": {AuthToken, Context, CacheFilter, CacheManage},
+
+	"trusted-auth":                 {Context},
+	"trusted-auth+caching":         {Context, CacheFilter},
+	"trusted-auth+cachemanagement": {Context, CacheFilter, CacheManage},
 }
 
 func (r *reader) flavor(p Program, flavor string) Pipeline {
@@ -128,7 +183,7 @@ func (r *reader) flavor(p Program, flavor string) Pipeline {
 	if p == Registry {
 		return slices.Concat(Pipeline{HealthFilter}, stages, Pipeline{RegistryApp})
 	}
-	return slices.Concat(Pipeline{HealthFilter, ProxyFilter, VersionFilter}, stages, Pipeline{APIApp})
+	return slices.Concat(Pipeline{CORSFilter, HealthFilter, ProxyFilter, VersionFilter}, stages, Pipeline{APIApp})
 }
 
 // A paste file wires filters and applications together. The errors of its
@@ -137,6 +192,9 @@ type paste struct {
 	c      *oslo.Config
 	file   string
 	within []string // the applications that are being resolved
+
+	sections   map[Stage]string // where each stage stands
+	healthPath string
 }
 
 // app returns the stages of the application called name; pos is what asks
@@ -167,9 +225,12 @@ func (p *paste) pipeline(section string) (Pipeline, error) {
 	}
 	var pipe Pipeline
 	for _, name := range names[:len(names)-1] {
-		stage, err := p.factory("filter:"+name, "paste.filter_factory", v.Pos())
+		stage, err := p.stage("filter:"+name, filterKind, v.Pos())
 		if err != nil {
 			return nil, err
+		}
+		if stage == Context && pipe.Has(Context) {
+			continue // it was two filters once
 		}
 		pipe = append(pipe, stage)
 	}
@@ -180,7 +241,15 @@ func (p *paste) pipeline(section string) (Pipeline, error) {
 // composite reads applications by path. There are two shapes of it: the root
 // that joins versions and API, and one that takes the health check out.
 func (p *paste) composite(section string) (Pipeline, error) {
+	v, code, err := p.named(section, compositeKind, p.file)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(composites, code) {
+		return nil, fmt.Errorf("%s: [%s]: this service has no %s", v.Pos(), section, code)
+	}
 	children := make(map[string]Pipeline)
+	var health []string
 	for _, key := range p.c.Keys(section) {
 		if !strings.HasPrefix(key, "/") {
 			continue
@@ -190,18 +259,22 @@ func (p *paste) composite(section string) (Pipeline, error) {
 		if err != nil {
 			return nil, err
 		}
+		if slices.Equal(pipe, Pipeline{healthApp}) {
+			health = append(health, key)
+			continue
+		}
 		children[key] = pipe
 	}
-	root, v2, health := children["/"], children["/v2"], children["/healthcheck"]
+	root, v2 := children["/"], children["/v2"]
 	delete(children, "/")
 	delete(children, "/v2")
-	delete(children, "/healthcheck")
 	switch {
 	case len(children) > 0:
 		return nil, fmt.Errorf("%s: [%s]: nothing can be served at %s", p.file, section, slices.Min(slices.Collect(maps.Keys(children))))
 	case slices.Equal(root, Pipeline{versionsApp}) && slices.Equal(v2, Pipeline{v2App}) && health == nil:
 		return Pipeline{APIApp}, nil
-	case root != nil && v2 == nil && slices.Equal(health, Pipeline{healthApp}):
+	case root != nil && v2 == nil && len(health) == 1:
+		p.healthPath = health[0]
 		return append(Pipeline{HealthFilter}, root...), nil
 	case root != nil && v2 == nil && health == nil:
 		return root, nil
@@ -211,60 +284,47 @@ func (p *paste) composite(section string) (Pipeline, error) {
 
 // single reads an application that is a piece of code.
 func (p *paste) single(section string) (Pipeline, error) {
-	stage, err := p.factory(section, "paste.app_factory", p.file)
+	stage, err := p.stage(section, appKind, p.file)
 	return Pipeline{stage}, err
 }
 
-// factory returns the stage that a section names; pos is what asks for it.
-func (p *paste) factory(section, key, pos string) (Stage, error) {
-	v, err := p.c.Lookup(section, key)
-	if errors.Is(err, oslo.ErrUnset) {
-		return "", fmt.Errorf("%s: there is no [%s] with a %s", pos, section, key)
+// stage returns the stage that a section names; pos is what asks for it.
+func (p *paste) stage(section string, k kind, pos string) (Stage, error) {
+	v, code, err := p.named(section, k, pos)
+	if err != nil {
+		return "", err
 	}
-	stage, ok := factories[strings.TrimSpace(v.Raw)]
+	stage, ok := factories[code]
 	if !ok {
-		return "", fmt.Errorf("%s: [%s] %s: this service has no %s", v.Pos(), section, key, v.Raw)
+		return "", fmt.Errorf("%s: [%s]: this service has no %s", v.Pos(), section, code)
 	}
+	if with, err := p.c.Lookup(section, "filter-with"); err == nil {
+		return "", fmt.Errorf("%s: [%s] filter-with: filters are named in a pipeline", with.Pos(), section)
+	}
+	if stage == HealthFilter && k == appKind {
+		stage = healthApp // it has one name in its package
+	}
+	p.sections[stage] = section
 	return stage, nil
 }
 
-// health reads what the sections of the health check say.
-func (p *paste) health(h *Health) error {
-	for _, section := range p.c.Sections() {
-		filter, _ := p.c.Get(section, "paste.filter_factory")
-		app, _ := p.c.Get(section, "paste.app_factory")
-		if factories[filter] != HealthFilter && factories[app] != healthApp {
-			continue
-		}
-		if path, ok := p.c.Get(section, "path"); ok {
-			h.Path = path
-		}
-		if file, ok := p.c.Get(section, "disable_by_file_path"); ok {
-			h.DisableFile = file
-		}
-		v, err := p.c.Lookup(section, "backends")
-		if err != nil {
-			h.DisableFile = ""
-			continue
-		}
-		if err := h.use(words(v.Text)); err != nil {
-			return fmt.Errorf("%s: [%s] backends: %w", v.Pos(), section, err)
-		}
+// named returns the code that a section names: a class with its module, or a
+// name in a package, with egg: before it. The value is what names it.
+func (p *paste) named(section string, k kind, pos string) (v oslo.Value, code string, err error) {
+	v, err = p.c.Lookup(section, k.factory)
+	code = strings.TrimSpace(v.Raw)
+	switch {
+	case errors.Is(err, oslo.ErrUnset):
+		v, err = p.c.Lookup(section, "use")
+		code, _ = strings.CutPrefix(strings.TrimSpace(v.Raw), "call:")
+	case code == k.own && k.own != "":
+		v, err = p.c.Lookup(section, k.inner)
+		code = strings.TrimSpace(v.Raw) + ".factory"
 	}
-	return nil
-}
-
-// use takes the health check's file away unless backends ask for it.
-func (h *Health) use(backends []string) error {
-	for _, b := range backends {
-		if b != "disable_by_file" {
-			return fmt.Errorf("there is no %q, only disable_by_file", b)
-		}
+	if errors.Is(err, oslo.ErrUnset) {
+		return v, "", fmt.Errorf("%s: there is no [%s] with a %s", pos, section, k.factory)
 	}
-	if len(backends) == 0 {
-		h.DisableFile = ""
-	}
-	return nil
+	return v, code, nil
 }
 
 // check reports stages that make no sense together.
@@ -280,8 +340,6 @@ func check(p Program, pipe Pipeline) error {
 		return fmt.Errorf("glance-%s ends in %s, not in %s", p, app, last)
 	case pipe.Has(AuthToken) && at(Context) < at(AuthToken):
 		return errors.New("authtoken needs context after it")
-	case pipe.Has(Context) && !pipe.Has(AuthToken):
-		return errors.New("context needs authtoken before it; without Keystone use unauthenticated-context")
 	case pipe.Has(Context) == pipe.Has(Unauthenticated):
 		return errors.New("there must be one of context and unauthenticated-context")
 	case pipe.Has(CacheManage) && at(CacheFilter) == -1:

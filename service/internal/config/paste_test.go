@@ -95,7 +95,7 @@ func TestPasteFile(t *testing.T) {
 		if diff := cmp.Diff(test.want, s.Pipeline); diff != "" {
 			t.Errorf("flavor %q (-want +got):\n%s", test.flavor, diff)
 		}
-		if s.Health.DisableFile != "/etc/glance/off" {
+		if want := (config.Health{Path: "/healthcheck", Checks: []config.HealthCheck{{File: "/etc/glance/off"}}}); !cmp.Equal(s.Health, want) {
 			t.Errorf("flavor %q: Health = %+v; want the file of the paste file", test.flavor, s.Health)
 		}
 	}
@@ -109,13 +109,17 @@ func TestBuiltInFlavors(t *testing.T) {
 		"keystone":                 {"authtoken", "context"},
 		"keystone+caching":         {"authtoken", "context", "cache"},
 		"keystone+cachemanagement": {"authtoken", "context", "cache", "cachemanage"},
+
+		"trusted-auth":                 {"context"},
+		"trusted-auth+caching":         {"context", "cache"},
+		"trusted-auth+cachemanagement": {"context", "cache", "cachemanage"},
 	} {
 		s, err := load(t, config.API, tokens+"flavor = "+flavor+"\n")
 		if err != nil {
 			t.Errorf("flavor %q: %v", flavor, err)
 			continue
 		}
-		want = append(append(config.Pipeline{"healthcheck", "http_proxy_to_wsgi", "versionnegotiation"}, want...), "rootapp")
+		want = append(append(config.Pipeline{"cors", "healthcheck", "http_proxy_to_wsgi", "versionnegotiation"}, want...), "rootapp")
 		if diff := cmp.Diff(want, s.Pipeline); diff != "" {
 			t.Errorf("flavor %q (-want +got):\n%s", flavor, diff)
 		}
@@ -141,9 +145,9 @@ func TestPasteMistakes(t *testing.T) {
 		{"caching", upstream, "there is no [pipeline:glance-api-caching]"},
 		{"", replace("cors http", "corse http"), "PASTE:8: there is no [filter:corse] with a paste.filter_factory"},
 		{"", replace("oslo_middleware.cors:filter_factory", "repoze.who:make"),
-			"PASTE:55: [filter:cors] paste.filter_factory: this service has no repoze.who:make"},
+			"PASTE:55: [filter:cors]: this service has no repoze.who:make"},
 		{"", replace("glance.api.v2.router", "glance.api.v1.router"),
-			"PASTE:28: [app:apiv2app] paste.app_factory: this service has no glance.api.v1.router:API.factory"},
+			"PASTE:28: [app:apiv2app]: this service has no glance.api.v1.router:API.factory"},
 		{"", replace("context rootapp", "context rotapp"), "PASTE:8: there is no [pipeline:rotapp]"},
 		{"", replace("context rootapp", "context api"), "PASTE:8: api is part of itself"},
 		{"", replace("pipeline = cors", "pipes = cors"), "[pipeline:api] has no pipeline"},
@@ -152,10 +156,12 @@ func TestPasteMistakes(t *testing.T) {
 		{"", replace("/: apiversions", "/: apiv2app"), "[composite:rootapp]: this combination of applications is not known"},
 		{"", replace("osprofiler unauthenticated-context", "osprofiler"), "there must be one of context and unauthenticated-context"},
 		{caching, replace("context cache", "cache"), "authtoken needs context after it"},
-		{caching, replace("authtoken\n", "\n"), "context needs authtoken before it; without Keystone use unauthenticated-context"},
 		{caching, replace("context cache", "unauthenticated-context context cache"), "there must be one of context and unauthenticated-context"},
-		{"", replace("disable_by_file\n", "disable_by_files_ports\n"),
-			`[app:healthcheck] backends: there is no "disable_by_files_ports", only disable_by_file`},
+		{"", replace("disable_by_file\n", "disable_by_magic\n"),
+			`PASTE:32: [healthcheck] backends: "disable_by_magic" is not a list of checks that there are: disable_by_file, disable_by_files_ports`},
+		{"", replace("glance.api:root_app_factory", "egg:Paste#cascade"), "PASTE:3: [composite:glance-api]: this service has no egg:Paste#cascade"},
+		{"", replace("paste.composite_factory = glance.api:root_app_factory\n", ""), "there is no [composite:glance-api] with a paste.composite_factory"},
+		{"", replace("backends =", "filter-with = cors\nbackends ="), "PASTE:32: [app:healthcheck] filter-with: filters are named in a pipeline"},
 		{"", upstream + "oops", `neither a section, a comment nor "key = value": "oops"`},
 	} {
 		_, err := load(t, config.API, tokens+"config_file = paste.ini\nflavor = "+test.flavor+"\n", "paste.ini", test.paste)

@@ -22,7 +22,8 @@ type reader struct {
 	known map[string]bool // every option that was asked for
 	errs  []error
 
-	warnings []string // mistakes that change nothing
+	warnings []string           // mistakes that change nothing
+	layers   map[string][]layer // what wins over a section of c, by its name
 }
 
 // split returns the section and the key of an option. Sections may have dots,
@@ -36,6 +37,12 @@ func split(name string) (section, key string) {
 func (r *reader) lookup(names []string) (v oslo.Value, ok bool, err error) {
 	for _, name := range names {
 		r.known[name] = true
+	}
+	for _, name := range names {
+		section, key := split(name)
+		if v, ok, err := r.layered(section, key); ok {
+			return v, ok, err
+		}
 	}
 	for _, name := range names {
 		section, key := split(name)

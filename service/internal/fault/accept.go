@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -31,17 +32,36 @@ var (
 	weight = regexp.MustCompile(semicolon + `[qQ]=`)
 )
 
-// form chooses the form of an error by an Accept header. A header that is
-// malformed counts as if everything were accepted. One that is missing, or
-// empty, names nothing, and so the answer is text: webob takes the one for the
-// other.
+// form chooses the form of an error by an Accept header. One that is missing,
+// or empty, names nothing, and so the answer is text: webob takes the one for
+// the other.
 func form(accept string) string {
+	if chosen := choose(accept, []string{formHTML, formJSON}); chosen != "" {
+		return chosen
+	}
+	return formText
+}
+
+// Choose returns which of the offers, the first of which is the service's
+// favourite, a request accepts best; "" if it accepts none. Without an Accept
+// header everything is accepted.
+func Choose(r *http.Request, offers ...string) string {
+	accept := r.Header.Values("Accept")
+	if len(accept) == 0 {
+		return offers[0]
+	}
+	return choose(strings.Join(accept, ","), offers)
+}
+
+// choose is Choose for the value of a header. One that is malformed counts as
+// if everything were accepted.
+func choose(accept string, offers []string) string {
 	ranges, ok := parseAccept(accept)
 	if !ok {
-		return formHTML
+		return offers[0]
 	}
-	best, bestQ := formText, 0.0
-	for _, offer := range []string{formHTML, formJSON} {
+	best, bestQ := "", 0.0
+	for _, offer := range offers {
 		if q := quality(ranges, offer); q > bestQ {
 			best, bestQ = offer, q
 		}
