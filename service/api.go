@@ -34,9 +34,12 @@ func RunAPI(ctx context.Context, o Options) error {
 		return err
 	}
 	defer catalog.Close()
-	cache, err := p.dataCache()
+	cache, control, err := p.dataCache(catalog)
 	if err != nil {
 		return err
+	}
+	if control != nil {
+		defer control.close()
 	}
 	rules, err := p.access()
 	if err != nil {
@@ -50,7 +53,7 @@ func RunAPI(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	api := apiv2.New(images, apiv2.Options{
+	options := apiv2.Options{
 		LimitDefault:   p.Images.LimitDefault,
 		LimitMax:       p.Images.LimitMax,
 		ShowDirectURL:  p.Images.ShowDirectURL,
@@ -58,7 +61,11 @@ func RunAPI(ctx context.Context, o Options) error {
 		Prefix:         prefix,
 		Log:            p.log,
 		Definitions:    metadef.New(catalog.Metadefs(), metadef.Options{Policy: rules}),
-	})
+	}
+	if control != nil {
+		options.Cache = control
+	}
+	api := apiv2.New(images, options)
 	handler, err := p.handler(api.Root(), rules, map[config.Stage]filter{
 		config.VersionFilter: api.Negotiate,
 		config.CacheFilter:   through, // it is part of images
@@ -118,12 +125,25 @@ func RunRegistry(ctx context.Context, o Options) error {
 	return p.serve(ctx, handler, catalog)
 }
 
-// dataCache opens the cache if the pipeline has one.
-func (p *process) dataCache() (*imagecache.Cache, error) {
-	if !p.Pipeline.Has(config.CacheFilter) {
-		return nil, nil
+// dataCache opens the cache if there is a directory for it. Data is read
+// through it if the pipeline has it; the API manages it in any case.
+func (p *process) dataCache(catalog *sqlcatalog.Catalog) (*imagecache.Cache, *cacheControl, error) {
+	if p.Cache.Dir == "" {
+		return nil, nil, nil
 	}
-	return p.cache()
+	cache, err := p.cache()
+	if err != nil {
+		return nil, nil, err
+	}
+	images, err := p.images(catalog, nil, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	control := newCacheControl(cache, images, p.log)
+	if !p.Pipeline.Has(config.CacheFilter) {
+		cache = nil
+	}
+	return cache, control, nil
 }
 
 // dataCache makes a nil interface of a nil cache.

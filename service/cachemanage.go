@@ -1,14 +1,23 @@
 package service
 
 import (
-	"encoding/json"
+	"context"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/apiv2"
+	"glancectl/service/internal/fault"
 	"glancectl/service/internal/imagecache"
+	"glancectl/service/internal/jobs"
 )
 
 // A cacheManager answers the calls by which administrators see what is in the
@@ -22,94 +31,142 @@ type cacheManager struct {
 
 // ServeHTTP implements http.Handler.
 func (m *cacheManager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	what, id, one := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/")
-	if what != "cached_images" && what != "queued_images" || !strings.HasPrefix(r.URL.Path, "/v2/") {
+	path, ok := strings.CutPrefix(r.URL.Path, "/v2/")
+	if !ok {
+		path, ok = strings.CutPrefix(r.URL.Path, "/v1/")
+	}
+	call, id, one := strings.Cut(path, "/")
+	if one {
+		call += "/"
+	}
+	call = r.Method + " " + call
+	if !ok || !slices.Contains(cacheCalls, call) || one && (id == "" || strings.Contains(id, "/")) {
 		m.next.ServeHTTP(w, r)
 		return
 	}
 	if !m.rules.Allows(glance.CallerFrom(r.Context()), glance.ManageImageCache, glance.Target{}) {
-		http.Error(w, "Access was denied to this resource.", http.StatusForbidden)
+		(&fault.Fault{Code: http.StatusForbidden}).Write(w, r)
 		return
 	}
 	image, err := glance.ParseID(id)
 	if one && err != nil {
-		http.Error(w, "Invalid image ID", http.StatusNotFound)
+		(&fault.Fault{Code: http.StatusNotFound}).Write(w, r)
 		return
 	}
-	call := r.Method + " " + what
-	if one {
-		call += "/"
-	}
-	answer, err := m.call(r, call, image)
+	answer, err := m.call(r.Context(), call, image)
 	if err != nil {
 		m.log.ErrorContext(r.Context(), "the cache failed", slog.String("call", call), slog.Any("error", err))
-		http.Error(w, "The cache failed.", http.StatusInternalServerError)
-		return
-	}
-	if answer == unknownCall {
-		http.NotFound(w, r)
+		(&fault.Fault{Code: http.StatusInternalServerError}).Write(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(answer) // a client that is gone needs no answer
+	w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+	_, _ = io.WriteString(w, answer) // a client that is gone needs no answer
 }
 
-// unknownCall is what call returns when there is no such call.
-const unknownCall = "no such call"
-
-// cached is an entry as it is shown.
-type cached struct {
-	ID       glance.ID `json:"image_id"`
-	Hits     int64     `json:"hits"`
-	Accessed float64   `json:"last_accessed"`
-	Modified float64   `json:"last_modified"`
-	Size     int64     `json:"size"`
-}
-
-// deleted is the answer to removing several.
-type deleted struct {
-	Number int `json:"num_deleted"`
+// cacheCalls are what call knows; a slash stands for the ID of an image.
+var cacheCalls = []string{
+	"GET cached_images", "DELETE cached_images", "DELETE cached_images/",
+	"GET queued_images", "DELETE queued_images", "DELETE queued_images/", "PUT queued_images/",
 }
 
 // call does what is asked and returns the document that answers it.
-func (m *cacheManager) call(r *http.Request, call string, id glance.ID) (any, error) {
-	ctx := r.Context()
+func (m *cacheManager) call(ctx context.Context, call string, id glance.ID) (string, error) {
 	switch call {
 	case "GET cached_images":
 		entries, err := m.cache.Entries(ctx)
-		list := []cached{}
+		var list []string
 		for _, e := range entries {
-			list = append(list, cached{e.ID, e.Hits, seconds(e.LastAccessed), seconds(e.LastModified), e.Size})
+			list = append(list, fmt.Sprintf(`{"image_id": %q, "hits": %d, "last_accessed": %f, "last_modified": %f, "size": %d}`,
+				e.ID, e.Hits, seconds(e.LastAccessed), seconds(e.LastModified), e.Size))
 		}
-		return map[string][]cached{"cached_images": list}, err
+		return `{"cached_images": [` + strings.Join(list, ", ") + "]}", err
 	case "DELETE cached_images":
 		entries, err := m.cache.Entries(ctx)
-		for i, e := range entries {
-			if err := m.cache.Drop(ctx, e.ID); err != nil {
-				return deleted{i}, err
-			}
+		for _, e := range entries {
+			err = errors.Join(err, m.cache.Drop(ctx, e.ID))
 		}
-		return deleted{len(entries)}, err
-	case "DELETE cached_images/":
-		return nil, m.cache.Drop(ctx, id)
+		return fmt.Sprintf(`{"num_deleted": %d}`, len(entries)), err
 	case "GET queued_images":
 		ids, err := m.cache.Queued(ctx)
-		return map[string][]glance.ID{"queued_images": append([]glance.ID{}, ids...)}, err
+		var list []string
+		for _, id := range ids {
+			list = append(list, fmt.Sprintf("%q", id))
+		}
+		return `{"queued_images": [` + strings.Join(list, ", ") + "]}", err
 	case "DELETE queued_images":
 		ids, err := m.cache.Queued(ctx)
-		for i, id := range ids {
-			if err := m.cache.Unqueue(id); err != nil {
-				return deleted{i}, err
-			}
+		for _, id := range ids {
+			err = errors.Join(err, m.cache.Unqueue(id))
 		}
-		return deleted{len(ids)}, err
+		return fmt.Sprintf(`{"num_deleted": %d}`, len(ids)), err
+	case "DELETE cached_images/":
+		return "null", m.cache.Drop(ctx, id)
+	case "DELETE queued_images/":
+		return "null", m.cache.Unqueue(id)
 	case "PUT queued_images/":
 		_, err := m.cache.Queue(id)
-		return nil, err
-	case "DELETE queued_images/":
-		return nil, m.cache.Unqueue(id)
+		return "null", err
 	}
-	return unknownCall, nil
+	return "", fmt.Errorf("%s: no such call", call)
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
+
+// A cacheControl is the cache of image data for the API: what is queued there
+// is fetched at once, one image after the other.
+type cacheControl struct {
+	*imagecache.Cache
+	images jobs.Downloader // not through the cache
+	log    *slog.Logger
+
+	ctx     context.Context // of the fetches
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	turn    sync.Mutex // held by the one that fetches
+}
+
+func newCacheControl(c *imagecache.Cache, images jobs.Downloader, log *slog.Logger) *cacheControl {
+	cc := &cacheControl{Cache: c, images: images, log: log}
+	cc.ctx, cc.stop = context.WithCancel(context.Background())
+	return cc
+}
+
+// close breaks off what is being fetched, and waits until it has ended. What is
+// queued stays so. Nothing may be queued at the same time.
+func (c *cacheControl) close() {
+	c.stop()
+	c.running.Wait()
+}
+
+// Cached implements apiv2.Cache.
+func (c *cacheControl) Cached(ctx context.Context) ([]apiv2.CachedImage, error) {
+	entries, err := c.Entries(ctx)
+	list := make([]apiv2.CachedImage, len(entries))
+	for i, e := range entries {
+		list[i] = apiv2.CachedImage{ID: e.ID, Hits: e.Hits, LastAccessed: e.LastAccessed, LastModified: e.LastModified, Size: e.Size}
+	}
+	return list, err
+}
+
+// Queue implements apiv2.Cache.
+func (c *cacheControl) Queue(_ context.Context, id glance.ID) error {
+	queued, err := c.Cache.Queue(id)
+	if err != nil || !queued {
+		return err
+	}
+	c.running.Go(func() {
+		c.turn.Lock()
+		defer c.turn.Unlock()
+		if c.ctx.Err() != nil {
+			return
+		}
+		if err := jobs.PrefetchOne(c.ctx, c.Cache, c.images, id); err != nil && c.ctx.Err() == nil {
+			c.log.Error("an image could not be cached", slog.String("image", string(id)), slog.Any("error", err))
+		}
+	})
+	return nil
+}
+
+// Forget implements apiv2.Cache.
+func (c *cacheControl) Forget(ctx context.Context, id glance.ID) error { return c.Drop(ctx, id) }

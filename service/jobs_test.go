@@ -79,19 +79,19 @@ func TestCache(t *testing.T) {
 	d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", "[paste_deploy]\nflavor = cachemanagement\n")}})
 	d.create(imageA, "data of a")
 	d.create(imageB, "data of b")
-	d.want(200, `{"cached_images":[]}`, "GET", "/v2/cached_images", "")
+	d.want(200, `{"cached_images": []}`, "GET", "/v2/cached_images", "")
 	d.want(200, "data of a", "GET", "/v2/images/"+imageA+"/file", "")
 	eventually(t, "the cache to verify the data", func() bool {
-		return strings.Contains(d.call("GET", "/v2/cached_images", "").body, `"image_id":"`+imageA+`","hits":`)
+		return strings.Contains(d.call("GET", "/v2/cached_images", "").body, `"image_id": "`+imageA+`", "hits": `)
 	})
 	d.want(200, "null", "PUT", "/v2/queued_images/"+imageB, "")
-	d.want(200, `{"queued_images":["`+imageB+`"]}`, "GET", "/v2/queued_images", "")
+	d.want(200, `{"queued_images": ["`+imageB+`"]}`, "GET", "/v2/queued_images", "")
 
 	log, err := runJob(t, service.RunPrefetcher, service.Options{Files: []string{s.conf("prefetcher", "")}})
 	if err != nil || !strings.Contains(log, "finished run.done=1 run.skipped=0 run.failed=0 run.bytes=9 ") {
 		t.Errorf("the prefetcher: %v, %s", err, log)
 	}
-	d.want(200, `{"queued_images":[]}`, "GET", "/v2/queued_images", "")
+	d.want(200, `{"queued_images": []}`, "GET", "/v2/queued_images", "")
 	if err := os.Remove(s.path("images", imageB)); err != nil {
 		t.Fatal(err)
 	}
@@ -128,10 +128,10 @@ func TestCacheManagement(t *testing.T) {
 		{200, "null", "PUT", "/v2/queued_images/" + imageA},
 		{200, "null", "PUT", "/v2/queued_images/" + imageB},
 		{200, "null", "DELETE", "/v2/queued_images/" + imageB},
-		{200, `{"num_deleted":1}`, "DELETE", "/v2/queued_images"},
-		{200, `{"queued_images":[]}`, "GET", "/v2/queued_images"},
+		{200, `{"num_deleted": 1}`, "DELETE", "/v2/queued_images"},
+		{200, `{"queued_images": []}`, "GET", "/v2/queued_images"},
 		{200, "null", "DELETE", "/v2/cached_images/" + imageA},
-		{200, `{"num_deleted":0}`, "DELETE", "/v2/cached_images"},
+		{200, `{"num_deleted": 0}`, "DELETE", "/v2/cached_images"},
 		{404, "", "PUT", "/v2/queued_images/not-an-id"},
 		{404, "", "POST", "/v2/queued_images"},
 		{404, "", "GET", "/v2/cached_images/" + imageA},
@@ -148,7 +148,7 @@ func TestDropFromCache(t *testing.T) {
 	d.create(imageA, "data")
 	d.want(200, "data", "GET", "/v2/images/"+imageA+"/file", "")
 	eventually(t, "the cache to have it", func() bool { return s.exists("cache", imageA) })
-	d.want(200, `{"num_deleted":1}`, "DELETE", "/v2/cached_images", "")
+	d.want(200, `{"num_deleted": 1}`, "DELETE", "/v2/cached_images", "")
 	if s.exists("cache", imageA) {
 		t.Error("the data is still there")
 	}

@@ -224,6 +224,15 @@ func (s *Images) allow(c Caller, r Rule, t Target) error {
 	return denied(r)
 }
 
+// May returns nil if the caller may do r, with an image if im is not nil, for
+// what is not done with Images itself. Else ErrForbidden.
+func (s *Images) May(ctx context.Context, r Rule, im *Image) error {
+	if !s.o.Policy.Allows(CallerFrom(ctx), r, Target{Image: im}) {
+		return fmt.Errorf("%s: %w", r, ErrForbidden)
+	}
+	return nil
+}
+
 func denied(r Rule) error {
 	return refuse(ErrForbidden, "You are not authorized to complete %s action.", r)
 }

@@ -27,8 +27,14 @@ const (
 	ReactivateImage     Rule = "reactivate"
 )
 
-// ManageImageCache is the rule for looking at the cache and changing it.
-const ManageImageCache Rule = "manage_image_cache"
+// The rules for looking at the cache and changing it. The first is of the
+// calls that there were before those of the others.
+const (
+	ManageImageCache Rule = "manage_image_cache"
+	CacheImage       Rule = "cache_image"
+	CacheList        Rule = "cache_list"
+	CacheDelete      Rule = "cache_delete"
+)
 
 // A Target is what a rule is asked about. Without an image or an owner it is
 // about the caller's own project, as GetImages is.

@@ -26,6 +26,8 @@ type Options struct {
 	NewRequestID   func() string              // nil means a random one
 	Log            *slog.Logger               // is told of faults; nil means nobody is
 
+	Cache Cache // nil means that there is none
+
 	// Definitions are served below /v2/metadefs; nil means they are not.
 	Definitions *metadef.Definitions
 }
@@ -60,9 +62,9 @@ func New(images *glance.Images, o Options) *API {
 		images:     images,
 		o:          o,
 		properties: imageProperties(images.DiskFormats(), images.ContainerFormats()),
-		versions:   versions(),
+		versions:   versions(o),
 	}
-	a.table = slices.Concat(a.routes(), a.taskRoutes(), a.importRoutes())
+	a.table = slices.Concat(a.routes(), a.taskRoutes(), a.importRoutes(), a.cacheRoutes())
 	if o.Definitions != nil {
 		a.table = append(a.table, (&metadefs{o.Definitions, o.LimitDefault, o.LimitMax}).routes()...)
 	}

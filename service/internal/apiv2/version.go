@@ -9,14 +9,19 @@ import (
 // A version is an entry in the list of versions.
 type version struct{ id, status string }
 
-// versions returns what clients are told they can rely on, in the order of the
-// original. What can be asked for stands in the list, and nothing else:
-// clients look here before they use it.
-func versions() []version {
-	all := []version{{"v2.9", "CURRENT"}}
-	for _, id := range []string{"v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"} {
-		all = append(all, version{id, "SUPPORTED"})
+// versions returns what clients are told they can rely on, by what the service
+// has, in the order of the original. What can be asked for stands in the list,
+// and nothing else: clients look here before they use it.
+func versions(o Options) []version {
+	ids := []string{"v2.9", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"}
+	if o.Cache != nil {
+		ids = append([]string{"v2.16", "v2.14"}, ids...)
 	}
+	all := make([]version, len(ids))
+	for i, id := range ids {
+		all[i] = version{id, "SUPPORTED"}
+	}
+	all[0].status = "CURRENT"
 	return all
 }
 

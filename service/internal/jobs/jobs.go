@@ -124,6 +124,16 @@ func Prefetch(ctx context.Context, c Prefetched, images Downloader) Report {
 	return r
 }
 
+// PrefetchOne caches one image, as Prefetch does. It is no error if that is
+// not to be done now.
+func PrefetchOne(ctx context.Context, c Prefetched, images Downloader, id glance.ID) error {
+	_, err := prefetch(asService(ctx), c, images, id)
+	if errors.Is(err, errNotYet) || errors.Is(err, glance.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
 // errNotYet is why an image is left alone.
 var errNotYet = errors.New("not now")
 
