@@ -34,7 +34,7 @@ func TestStartErrors(t *testing.T) {
 		{"no database", service.RunAPI, "[DEFAULT]\n", "DIR/x.conf: [database] connection: not set; it names the database, as in sqlite:////var/lib/glance/glance.sqlite"},
 		{"unknown database", service.RunAPI, "[database]\nconnection = postgresql://glance:Planted@db/glance",
 			`DIR/x.conf:2: [database] connection: database connection: "postgresql" is no database this service can use; use mysql+pymysql or sqlite`},
-		{"unknown store", service.RunAPI, database + "[glance_store]\nstores = s3", `DIR/x.conf:4: [glance_store] stores: no store is called "s3"; there are file and swift`},
+		{"unknown store", service.RunAPI, database + "[glance_store]\nstores = s3", `DIR/x.conf:4: [glance_store] stores: no store is called "s3"; there are file, http and swift`},
 		{"store in a file", service.RunAPI, database + "[glance_store]\nfilesystem_store_datadir = DIR/file/images",
 			"DIR/x.conf: [glance_store] filesystem_store_datadir: "},
 		{"bad swift address", service.RunAPI, database + "[glance_store]\nstores = swift\nswift_store_auth_address = http://k:5000/", "DIR/x.conf:5: swift store: "},

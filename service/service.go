@@ -170,6 +170,9 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *
 	if p.area != nil {
 		o.Import = p.area.ImportOptions
 	}
+	if o.Locations, err = p.locations(); err != nil {
+		return nil, err
+	}
 	if rules != nil {
 		o.Policy, o.Properties = rules, rules.properties
 	}

@@ -13,6 +13,7 @@ import (
 // openers has one entry for each kind of store that a configuration can name.
 var openers = map[string]func(*process, config.Store) (glance.Backend, error){
 	"file":  openFiles,
+	"http":  openHTTP,
 	"swift": openSwift,
 }
 

@@ -117,7 +117,9 @@ type Catalog interface {
 	// and List alike, but the image keeps its locations, and an Update may
 	// still take it to Deleted or back to Active. The property ImportLock is
 	// changed only if it is as in before, else ErrConflict and nothing is
-	// written.
+	// written. Of an image that is and stays active or deactivated, the last
+	// location is not taken away, by whatever updates at once: ErrConflict and
+	// nothing is written.
 	Update(ctx context.Context, before, after *Image) error
 
 	// Members returns the members of an image in the order they were added.

@@ -2,6 +2,7 @@ package glance
 
 import (
 	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
@@ -14,6 +15,15 @@ import (
 
 // hashes are the algorithms that hashing_algorithm can name.
 var hashes = map[string]func() hash.Hash{
+	"sha256": sha256.New,
+	"sha384": sha512.New384,
+	"sha512": sha512.New,
+}
+
+// digests are the algorithms that somebody who knows data can name.
+var digests = map[string]func() hash.Hash{
+	"md5":    md5.New,
+	"sha1":   sha1.New,
 	"sha256": sha256.New,
 	"sha384": sha512.New384,
 	"sha512": sha512.New,

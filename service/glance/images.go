@@ -55,7 +55,8 @@ type Options struct {
 	// image may change all of them.
 	Properties PropertyPolicy
 
-	Import ImportOptions // how data comes from elsewhere; the zero value: not at all
+	Import    ImportOptions   // how data comes from elsewhere; the zero value: not at all
+	Locations LocationOptions // what callers do with locations
 
 	// Log is told of clean-up that went wrong after the caller had its answer,
 	// and of data that is tolerated; nil means nobody is.

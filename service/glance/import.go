@@ -249,12 +249,11 @@ func (s *Images) failed(ctx context.Context, r *run, im *Image, err error) {
 // when it is active. It waits until not too many others do the same.
 func (s *Images) bring(ctx context.Context, r *run, importing *Image, req ImportRequest) (*Image, error) {
 	defer r.alive(ctx)()
-	select {
-	case s.imports.slots <- struct{}{}:
-		defer func() { <-s.imports.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	release, err := s.slot(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	if err := r.change(ctx, func(t *Task) { t.Status = TaskProcessing }); err != nil {
 		return nil, fmt.Errorf("import %s: %w", importing.ID, err)
 	}

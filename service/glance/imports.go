@@ -129,6 +129,17 @@ func (s *Images) Drain(ctx context.Context) error {
 	return errors.New("imports were broken off")
 }
 
+// slot waits until not too much is brought in at the same time. The caller
+// gives the slot back.
+func (s *Images) slot(ctx context.Context) (release func(), err error) {
+	select {
+	case s.imports.slots <- struct{}{}:
+		return func() { <-s.imports.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // ImportMethods returns the ways of importing that are offered.
 func (s *Images) ImportMethods() []string { return append([]string(nil), s.imports.Methods...) }
 

@@ -1,5 +1,7 @@
 package glance
 
+import "slices"
+
 // A Rule is the name of something a caller wants to do, as policy files
 // spell it.
 type Rule string
@@ -76,6 +78,8 @@ type grant struct {
 	from level
 	own  bool // only for images of the caller's project
 	self bool // only for the member record of the caller's project
+
+	service bool // open to other services of the cloud all the same
 }
 
 var grants = map[Rule]grant{
@@ -91,6 +95,9 @@ var grants = map[Rule]grant{
 	SetImageLocation:    {from: member, own: true},
 	GetImageLocation:    {from: reader, own: true},
 	DeleteImageLocation: {from: admin},
+	AddImageLocation:    {from: member, own: true, service: true},
+	FetchImageLocation:  {from: admin, service: true},
+	ServiceAPI:          {from: admin, service: true},
 	AddMember:           {from: member, own: true},
 	GetMember:           {from: reader, own: true, self: true},
 	GetMembers:          {from: reader, own: true, self: true},
@@ -120,7 +127,7 @@ func (DefaultPolicy) Allows(c Caller, r Rule, t Target) bool {
 	if l == admin {
 		return true
 	}
-	if l == anonymous && r == DownloadImage {
+	if l == anonymous && r == DownloadImage || g.service && slices.Contains(c.Roles, "service") {
 		return true
 	}
 	if !known || l < g.from {

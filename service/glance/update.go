@@ -27,6 +27,9 @@ type Change struct {
 	Value     any
 	// Strict makes Add fail with ErrConflict if there is such an attribute.
 	Strict bool
+	// Position is where in the locations one is added or removed: a number, or -
+	// for the end. Their values are []NewLocation.
+	Position string
 }
 
 // attempts is how often a change is tried again when the image's status moved
@@ -38,17 +41,21 @@ const attempts = 4
 // survive. ErrNotFound, ErrForbidden, ErrInvalid; ErrConflict if a property
 // that must be there is not; ErrTooLarge over a quota.
 func (s *Images) Update(ctx context.Context, id ID, changes []Change) (*Image, error) {
-	after, err := s.modify(ctx, id, func(c Caller, im *Image) error {
+	var gone []Location
+	after, err := s.modify(ctx, id, func(_ Caller, im *Image) error {
+		had := slices.Clone(im.Locations)
 		for _, ch := range changes {
-			if err := s.apply(c, im, ch); err != nil {
+			if err := s.apply(ctx, im, ch); err != nil {
 				return err
 			}
 		}
+		gone = without(had, im.Locations)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.discard(ctx, id, gone)
 	if len(changes) > 0 {
 		s.notify(ctx, Event{Type: "image.update", Image: after})
 	}
@@ -87,10 +94,11 @@ func (s *Images) modify(ctx context.Context, id ID, f func(Caller, *Image) error
 }
 
 // apply makes one change to im.
-func (s *Images) apply(c Caller, im *Image, ch Change) error {
+func (s *Images) apply(ctx context.Context, im *Image, ch Change) error {
 	if ch.Attribute == "locations" {
-		return s.applyLocations(c, im, ch)
+		return s.applyLocations(ctx, im, ch)
 	}
+	c := CallerFrom(ctx)
 	if reserved(ch.Attribute) {
 		return refuse(ErrForbidden, "Attribute '%s' is reserved.", ch.Attribute)
 	}
@@ -156,25 +164,6 @@ func applyProperty(im *Image, ch Change) error {
 	}
 	im.Properties[ch.Attribute] = value
 	return nil
-}
-
-// applyLocations refuses every change of the locations: they are never shown,
-// and what cannot be seen cannot be changed.
-func (s *Images) applyLocations(c Caller, im *Image, ch Change) error {
-	if list, ok := ch.Value.([]any); ch.Op == Replace && ok && len(list) == 0 {
-		return remark(ErrForbidden, "Cannot set locations to empty list.")
-	}
-	rule, verb := SetImageLocation, "update"
-	switch ch.Op {
-	case Add:
-		verb = "add"
-	case Remove:
-		rule, verb = DeleteImageLocation, "remove"
-	}
-	if err := s.allow(c, rule, Target{Image: im}); err != nil {
-		return err
-	}
-	return refuse(ErrForbidden, "It's not allowed to %s locations if locations are invisible.", verb)
 }
 
 func present(name string) error {
@@ -258,5 +247,8 @@ func same(a, b *Image) bool {
 		equal(a.ContainerFormat, b.ContainerFormat) && equal(a.Owner, b.Owner) &&
 		a.MinDisk == b.MinDisk && a.MinRAM == b.MinRAM &&
 		a.Protected == b.Protected && a.Hidden == b.Hidden &&
-		maps.Equal(a.Properties, b.Properties) && slices.Equal(a.Tags, b.Tags)
+		maps.Equal(a.Properties, b.Properties) && slices.Equal(a.Tags, b.Tags) &&
+		slices.EqualFunc(a.Locations, b.Locations, func(a, b Location) bool {
+			return a.URL == b.URL && a.Status == b.Status && maps.Equal(a.Metadata, b.Metadata)
+		})
 }

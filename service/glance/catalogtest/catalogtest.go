@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) glance.Catalog) {
 		{"update properties", updateProperties},
 		{"update tags", updateTags},
 		{"update locations", updateLocations},
+		{"the last location stays", lastLocation},
 		{"update refused", updateRefused},
 		{"stale updates both survive", staleUpdates},
 		{"concurrent updates all survive", concurrentUpdates},

@@ -38,6 +38,9 @@ func hidden(im *glance.Image) bool {
 	return im.Status == glance.Deleted || im.Status == glance.PendingDelete
 }
 
+// keepsData says whether an image in that status has data, and must.
+func keepsData(s glance.Status) bool { return s == glance.Active || s == glance.Deactivated }
+
 func missing(id glance.ID) error { return fmt.Errorf("image %s: %w", id, glance.ErrNotFound) }
 
 // Create implements glance.Catalog.
@@ -91,6 +94,10 @@ func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error
 	is, stays := after.Properties[glance.ImportLock]
 	if holds, held := im.Properties[glance.ImportLock]; (locked != stays || was != is) && (locked != held || was != holds) {
 		return fmt.Errorf("image %s: %s has changed: %w", im.ID, glance.ImportLock, glance.ErrConflict)
+	}
+	if im.Status == after.Status && keepsData(after.Status) && len(im.Locations) > 0 &&
+		len(mergeLocations(slices.Clone(im.Locations), before.Locations, after.Locations)) == 0 {
+		return fmt.Errorf("image %s would have no location: %w", im.ID, glance.ErrConflict)
 	}
 	after.UpdatedAt = c.now()
 	merge(im, before.Clone(), after.Clone())
@@ -179,9 +186,11 @@ func mergeLocations(locations, before, after []glance.Location) []glance.Locatio
 		return at(before, l.URL) >= 0 && at(after, l.URL) < 0
 	})
 	for _, l := range after {
-		if i := at(locations, l.URL); i >= 0 {
+		i, was := at(locations, l.URL), at(before, l.URL)
+		switch {
+		case i >= 0:
 			locations[i] = l
-		} else {
+		case was < 0 || before[was].Status != glance.Active: // else another update removed it
 			locations = append(locations, l)
 		}
 	}

@@ -154,6 +154,6 @@ func BenchmarkDocument(b *testing.B) {
 	im := &glance.Image{ID: numbered(1), Name: &name, Properties: map[string]string{"os_distro": "debian", "os_version": "12"}, Tags: []string{"lts"}}
 	buf := make([]byte, 0, 2048)
 	for b.Loop() {
-		buf = s.api.appendImage(buf[:0], im)
+		buf = s.api.appendImage(b.Context(), buf[:0], im)
 	}
 }

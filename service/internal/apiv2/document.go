@@ -1,6 +1,7 @@
 package apiv2
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strconv"
@@ -10,8 +11,9 @@ import (
 )
 
 // appendImage appends the document of an image. Custom properties come first,
-// as they always did.
-func (a *API) appendImage(b []byte, im *glance.Image) []byte {
+// as they always did. What it shows is what the caller that ctx carries may
+// know.
+func (a *API) appendImage(ctx context.Context, b []byte, im *glance.Image) []byte {
 	self := "/v2/images/" + string(im.ID)
 	b = append(b, '{')
 	for _, name := range slices.Sorted(maps.Keys(im.Properties)) {
@@ -36,24 +38,13 @@ func (a *API) appendImage(b []byte, im *glance.Image) []byte {
 	b = appendMember(b, "id", string(im.ID))
 	b = appendMember(b, "created_at", timestamp(im.CreatedAt))
 	b = appendMember(b, "updated_at", timestamp(im.UpdatedAt))
-	if url := directURL(im); a.o.ShowDirectURL && url != "" {
-		b = appendMember(b, "direct_url", url)
-	}
+	b = a.appendPlaces(ctx, b, im)
 	b = appendName(b, "tags")
 	b = append(appendJSON(b, im.Tags), ", "...)
 	b = appendMember(b, "self", self)
 	b = appendMember(b, "file", self+"/file")
 	b = appendName(b, "schema")
 	return append(appendString(b, "/v2/schemas/image"), '}')
-}
-
-func directURL(im *glance.Image) string {
-	for _, l := range im.Locations {
-		if l.Status == glance.Active {
-			return l.URL
-		}
-	}
-	return ""
 }
 
 func appendMember(b []byte, name, value string) []byte {

@@ -43,9 +43,14 @@ var update = flag.Bool("update", false, "rewrite the responses in testdata")
 //   - the first image has the ID 00000000-0000-4000-8000-000000000001, and
 //     each image is a second younger than the one before.
 func TestExchanges(t *testing.T) {
-	archives, err := filepath.Glob("testdata/*.txtar")
+	playAll(t, "testdata/*.txtar", func(t *testing.T) http.Handler { return newService(t, Options{}).handler() })
+}
+
+// playAll plays the archives of a pattern, each against a handler of its own.
+func playAll(t *testing.T, pattern string, open func(t *testing.T) http.Handler) {
+	archives, err := filepath.Glob(pattern)
 	if err != nil || len(archives) == 0 {
-		t.Fatalf("no archives in testdata: %v", err)
+		t.Fatalf("no archives in %s: %v", pattern, err)
 	}
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
@@ -53,7 +58,7 @@ func TestExchanges(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			srv := httptest.NewServer(newService(t, Options{}).handler())
+			srv := httptest.NewServer(open(t))
 			defer srv.Close()
 			for i := 0; i < len(archive.Files); i += 2 {
 				play(t, srv.Listener.Addr().String(), archive.Files[i:])
@@ -170,11 +175,18 @@ type service struct {
 // that ticks once for every image.
 func newService(t testing.TB, o Options) *service {
 	t.Helper()
+	return newServiceWith(t, o, glance.LocationOptions{})
+}
+
+// newServiceWith is newService with more stores, of which none takes uploads.
+func newServiceWith(t testing.TB, o Options, l glance.LocationOptions, more ...glance.Backend) *service {
+	t.Helper()
 	var made atomic.Int64
 	start := time.Date(2026, 11, 20, 4, 30, 0, 0, time.UTC)
 	now := func() time.Time { return start.Add(time.Duration(made.Load()) * time.Second) }
 	s := &service{catalog: &memory.Catalog{Now: now}, store: new(memory.Store)}
-	images, err := glance.New(s.catalog, []glance.Backend{{Store: s.store}}, glance.Options{
+	images, err := glance.New(s.catalog, append([]glance.Backend{{Store: s.store}}, more...), glance.Options{
+		Locations:     l,
 		Now:           now,
 		NewID:         func() glance.ID { return numbered(made.Add(1)) },
 		MaxSize:       1000,

@@ -18,7 +18,7 @@ func (a *API) listImages(w http.ResponseWriter, r *http.Request) error {
 	b := make([]byte, 0, 1024*(len(images)+1))
 	b = append(b, `{"images": [`...)
 	for i, im := range images {
-		b = a.appendImage(separate(b, i), im)
+		b = a.appendImage(r.Context(), separate(b, i), im)
 	}
 	b = append(b, "], "...)
 	b = appendMember(b, "first", p.link(""))
@@ -45,7 +45,7 @@ func (a *API) createImage(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Location", base(r)+"/v2/images/"+string(im.ID))
 	a.offerImport(w.Header())
-	return reply(w, http.StatusCreated, a.appendImage(nil, im))
+	return reply(w, http.StatusCreated, a.appendImage(r.Context(), nil, im))
 }
 
 func (a *API) showImage(w http.ResponseWriter, r *http.Request) error {
@@ -57,7 +57,7 @@ func (a *API) showImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, a.appendImage(nil, im))
+	return reply(w, http.StatusOK, a.appendImage(r.Context(), nil, im))
 }
 
 func (a *API) patchImage(w http.ResponseWriter, r *http.Request) error {
@@ -73,7 +73,7 @@ func (a *API) patchImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, a.appendImage(nil, im))
+	return reply(w, http.StatusOK, a.appendImage(r.Context(), nil, im))
 }
 
 func (a *API) deleteImage(w http.ResponseWriter, r *http.Request) error {

@@ -115,6 +115,11 @@ func (c *schemaCheck) checkValue(keywords map[string]any, v any, at spot) {
 	if enum, ok := keywords["enum"].(list); ok && !slices.Contains(enum, v) {
 		c.mismatch(at, "enum", "%s is not one of %s", repr(v), repr(enum))
 	}
+	if least, ok := keywords["minLength"].(int); ok {
+		if s, ok := v.(string); ok && utf8.RuneCountInString(s) < least {
+			c.mismatch(at, "minLength", "%s is too short", repr(s))
+		}
+	}
 	if limit, ok := keywords["maxLength"].(int); ok {
 		if s, ok := v.(string); ok && utf8.RuneCountInString(s) > limit {
 			c.mismatch(at, "maxLength", "%s is too long", repr(s))

@@ -200,7 +200,7 @@ func TestSchemaIsComplete(t *testing.T) {
 	s := newService(t, Options{ShowDirectURL: true})
 	var doc map[string]any
 	im := &glance.Image{ID: numbered(1), Locations: []glance.Location{{URL: "memory://x", Status: glance.Active}}}
-	if err := json.Unmarshal(s.api.appendImage(nil, im), &doc); err != nil {
+	if err := json.Unmarshal(s.api.appendImage(t.Context(), nil, im), &doc); err != nil {
 		t.Fatal(err)
 	}
 	for name := range doc {

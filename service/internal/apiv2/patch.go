@@ -68,6 +68,9 @@ func (a *API) parseChange(raw map[string]any, old bool) (glance.Change, error) {
 		return glance.Change{}, bad("Invalid JSON pointer for this resource: '/%s'", strings.Join(path, "/"))
 	}
 	change := glance.Change{Op: ops[op], Attribute: path[0], Strict: old}
+	if len(path) > 1 {
+		change.Position = path[1]
+	}
 	value, given := raw["value"]
 	if op != "remove" && !given {
 		return change, bad(`Operation "%s" requires a member named "value".`, op)
@@ -192,8 +195,11 @@ func typed(name string, value any) (any, error) {
 	case json.Number:
 		return integer(map[string]any{name: v}, name)
 	case list:
-		if name == "tags" {
+		switch name {
+		case "tags":
 			return texts(v), nil
+		case "locations":
+			return newLocations(v)
 		}
 		return []any(v), nil
 	}

@@ -15,6 +15,9 @@ import (
 // validate checks the value of one attribute of an image against the schema.
 // Attributes that the schema does not know are text.
 func (a *API) validate(name string, value any) error {
+	if name == "locations" {
+		return validateLocations(value)
+	}
 	for _, p := range a.properties {
 		if p.name == name {
 			return p.check(value, "schema['properties']["+repr(name)+"]")

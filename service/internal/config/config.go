@@ -44,6 +44,7 @@ type Settings struct {
 	Log      Log
 	Server   Server
 	Images   Images
+	Places   Places
 	Cache    Cache
 	Scrub    Scrub
 	Database Database

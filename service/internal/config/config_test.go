@@ -77,10 +77,11 @@ func TestDefaults(t *testing.T) {
 			VMDKTypes: []string{"streamOptimized", "monolithicSparse"}, RequireFormat: true,
 			LimitDefault: 25, LimitMax: 1000, Notifier: "noop",
 		},
+		Places:   config.Places{Quota: 10, Retries: 3},
 		Cache:    config.Cache{MaxSize: 10 << 30, ExtraToFree: 0.2, StallTimeout: 24 * time.Hour, GracePeriod: time.Hour},
 		Scrub:    config.Scrub{Every: 5 * time.Minute},
 		Database: config.Database{URL: "sqlite:////x", Pos: "CONF:2", Recycle: time.Hour},
-		Stores:   config.Stores{All: []config.Store{files("/var/lib/glance/images")}, Default: "file"},
+		Stores:   config.Stores{All: []config.Store{files("/var/lib/glance/images"), web}, Default: "file"},
 		Imports: config.Imports{
 			Methods: []string{"glance-direct", "web-download"}, StagingDir: "/var/lib/glance/staging", TaskTTL: 48 * time.Hour, AtOnce: 10,
 			Web: config.Web{AllowedSchemes: []string{"http", "https"}, AllowedPorts: []int{80, 443}},
@@ -254,7 +255,7 @@ swift_store_large_object_chunk_size = 10
 		t.Fatal(err)
 	}
 	swift = config.Swift{AuthAddress: "127.0.0.1:8080/v1.0", User: "u", Key: "k", Container: "glance", Reference: "ref1", Pos: "CONF:3"}
-	want.All = []config.Store{{Kind: "swift", Section: "glance_store", Swift: swift}}
+	want.All = []config.Store{{Kind: "swift", Section: "glance_store", Swift: swift}, web}
 	if diff := cmp.Diff(want, s.Stores); diff != "" {
 		t.Errorf("a release without [glance_store] (-want +got):\n%s", diff)
 	}
@@ -278,9 +279,9 @@ CONF: [keystone_authtoken] password: not set; Keystone is asked about tokens wit
 		{config.API, minimal + "[paste_deploy]\nflavor = keystne", `CONF:4: [paste_deploy] flavor: "keystne" is not a flavor that glance-api has without a paste file`},
 		{config.Registry, minimal + "[paste_deploy]\nflavor = caching", `CONF:4: [paste_deploy] flavor: "caching" is not a flavor that glance-registry has without a paste file`},
 		{config.API, minimal + "[paste_deploy]\nconfig_file = x.ini", "CONF:4: [paste_deploy] config_file: open DIR/x.ini: no such file or directory"},
-		{config.API, minimal + "[glance_store]\nstores = rbd\n", `CONF:4: [glance_store] stores: no store is called "rbd"; there are file and swift`},
+		{config.API, minimal + "[glance_store]\nstores = rbd\n", `CONF:4: [glance_store] stores: no store is called "rbd"; there are file, http and swift`},
 		{config.API, minimal + "[glance_store]\nstores = file,rbd\ndefault_store = rbd\n",
-			`CONF:5: [glance_store] default_store: no store is called "rbd"; there are file and swift`},
+			`CONF:5: [glance_store] default_store: no store is called "rbd"; there are file, http and swift`},
 		{config.API, minimal + "[glance_store]\nstores = swift\n",
 			`CONF:4: [glance_store] swift needs swift_store_config_file or swift_store_auth_address`},
 		{config.API, minimal + "[glance_store]\nstores = file\ndefault_store = swift\n",

@@ -20,6 +20,7 @@ func (r *reader) settings(p Program) *Settings {
 		Log:      r.log(p),
 		Server:   r.server(p),
 		Images:   r.images(),
+		Places:   r.places(),
 		Cache:    r.cache(),
 		Scrub:    r.scrub(),
 		Database: r.database(),
@@ -225,7 +226,6 @@ var refusals = []struct {
 	{"DEFAULT.key_file", "", "TLS is not served; put a proxy in front"},
 	{"DEFAULT.metadata_encryption_key", "", "encrypted locations cannot be read"},
 	{"DEFAULT.owner_is_tenant", "true", "images belong to projects"},
-	{"DEFAULT.show_multiple_locations", "false", "locations are not shown"},
 	{"profiler.enabled", "false", "there is no profiler"},
 }
 

@@ -27,6 +27,7 @@ type Store struct {
 	Weight      int
 	Files       Files // of the kind that it is
 	Swift       Swift
+	HTTP        HTTP
 }
 
 // Files are directories with image data.
@@ -69,10 +70,13 @@ var storeKinds = map[string]string{
 	"swift+http":                     "swift",
 	"swift+https":                    "swift",
 	"glance.store.swift.Store":       "swift",
+	"http":                           "http",
+	"https":                          "http",
+	"glance.store.http.Store":        "http",
 }
 
 // served lists the kinds of store there are, for errors.
-const served = "file and swift"
+const served = "file, http and swift"
 
 // stores reads where data is kept: in the stores that enabled_backends names,
 // or else in those of the releases before, which have no names.
@@ -135,6 +139,8 @@ func (r *reader) namedStores(pairs []backend) Stores {
 			r.pos(enabledBackends...)))
 	case !slices.ContainsFunc(pairs, func(b backend) bool { return b.id == v.Text }):
 		r.wrong(v, names, "the name of a store in enabled_backends")
+	case slices.ContainsFunc(pairs, func(b backend) bool { return b.id == v.Text && !writable(storeKinds[b.kind]) }):
+		r.wrong(v, names, "the name of a store that takes data")
 	}
 	r.apart(s.All)
 	return s
@@ -178,15 +184,18 @@ func (r *reader) unnamedStores() Stores {
 			r.noStore(v.Text, preferred)
 			kind = "file"
 		}
+		if !writable(kind) {
+			r.wrong(v, preferred, "a store that takes data")
+		}
 		s.Default = kind
 	}
 	switch {
 	case len(kinds) == 0 && len(missing) > 0 && !set:
 		r.noStore(missing[0], names)
 	case len(kinds) == 0:
-		kinds = []string{s.Default} // as before there was a list
+		kinds = []string{s.Default, "http"} // as before there was a list
 	case !set:
-		s.Default = kinds[0]
+		s.Default = r.firstWritable(kinds, names)
 	case !slices.Contains(kinds, s.Default):
 		r.wrong(v, preferred, "one of the stores that are enabled: "+strings.Join(kinds, ", "))
 	}
@@ -197,6 +206,16 @@ func (r *reader) unnamedStores() Stores {
 		s.All = append(s.All, r.store(kind, unnamed))
 	}
 	return s
+}
+
+// firstWritable returns the store that takes uploads when no option says so.
+func (r *reader) firstWritable(kinds, names []string) string {
+	if at := slices.IndexFunc(kinds, writable); at >= 0 {
+		return kinds[at]
+	}
+	v, _, _ := r.lookup(names)
+	r.wrong(v, names, "a list with a store that takes data")
+	return "file"
 }
 
 // noStore notes that an option relies on a store that is not served.
@@ -217,6 +236,8 @@ func (r *reader) store(kind string, in section) Store {
 		s.Files = r.files(in)
 	case "swift":
 		s.Swift = r.swift(in)
+	case "http":
+		s.HTTP = r.http(in)
 	}
 	return s
 }

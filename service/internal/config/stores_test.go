@@ -84,13 +84,16 @@ func TestNamedStores(t *testing.T) {
 	}
 }
 
+// web is the store of a configuration that says nothing of stores besides the
+// one that takes uploads.
+var web = config.Store{Kind: "http", Section: "glance_store"}
+
 // A store that is not served and takes no uploads is only warned of.
 func TestUnservedStores(t *testing.T) {
 	for text, want := range map[string]string{
-		"stores = file,http":                            "http",
-		"stores = http,file\ndefault_store = file":      "http",
 		"stores = file,rbd,swifft":                      "rbd swifft",
-		"stores = http\ndefault_store = file":           "http",
+		"stores = rbd,file\ndefault_store = file":       "rbd",
+		"stores = rbd\ndefault_store = file":            "rbd",
 		"stores = file, glance.store.filesystem.Driver": "",
 	} {
 		s, err := load(t, config.API, minimal+"[glance_store]\n"+text+"\n")
@@ -109,7 +112,11 @@ func TestUnservedStores(t *testing.T) {
 		if strings.Join(got, " ") != want || s.Stores.Default != "file" || s.Stores.Named {
 			t.Errorf("%q: warned of %q, default is %s; want %s and file", text, got, s.Stores.Default, want)
 		}
-		if diff := cmp.Diff([]config.Store{files("/var/lib/glance/images")}, s.Stores.All); diff != "" {
+		all := []config.Store{files("/var/lib/glance/images")}
+		if !strings.Contains(text, ",") { // as if there were no list
+			all = append(all, web)
+		}
+		if diff := cmp.Diff(all, s.Stores.All); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}
@@ -137,7 +144,7 @@ func TestMistakesAboutStores(t *testing.T) {
 		{"[DEFAULT]\nenabled_backends = a:file\n[glance_store]\ndefault_backend = b\n",
 			`CONF:6: [glance_store] default_backend: "b" is not the name of a store in enabled_backends`},
 		{"[DEFAULT]\nenabled_backends = a:file,b:rbd\n[glance_store]\ndefault_backend = a\n",
-			`CONF:4: [DEFAULT] enabled_backends: store "b": no store is called "rbd"; there are file and swift`},
+			`CONF:4: [DEFAULT] enabled_backends: store "b": no store is called "rbd"; there are file, http and swift`},
 		{"[DEFAULT]\nenabled_backends = a:file,a:swift\n[glance_store]\ndefault_backend = a\n",
 			`CONF:4: [DEFAULT] enabled_backends: there are two stores "a"`},
 		{"[DEFAULT]\nenabled_backends = a\n",

@@ -144,6 +144,11 @@ func (c *Catalog) updateBelongings(ctx context.Context, tx *sql.Tx, before, afte
 		if err := w.setLocations(ctx, before.Locations, after); err != nil {
 			return err
 		}
+		if before.Status == after.Status && len(before.Locations) > 0 && (after.Status == glance.Active || after.Status == glance.Deactivated) {
+			if err := w.keepsLocation(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	if gone(after.Status) && !gone(before.Status) {
 		return w.endAll(ctx)

@@ -140,7 +140,8 @@ type locationRow struct {
 }
 
 // setLocations makes the rows those of im, an image that before had the
-// locations given. A location that another update added meanwhile stays.
+// locations given. A location that another update added meanwhile stays, and
+// one that another update removed does not come back.
 func (w writer) setLocations(ctx context.Context, before []glance.Location, im *glance.Image) error {
 	if len(before) == 0 && len(im.Locations) == 0 {
 		return nil
@@ -161,6 +162,9 @@ func (w writer) setLocations(ctx context.Context, before []glance.Location, im *
 		i := slices.IndexFunc(rows, func(r locationRow) bool {
 			return !r.used && r.url == l.URL && (r.row > last && !inserted || gone(im.Status))
 		})
+		if i < 0 && removedByOthers(l, before, rows) {
+			continue
+		}
 		if i < 0 {
 			inserted = true
 			if err := w.insertLocation(ctx, want); err != nil {
@@ -186,6 +190,22 @@ func (w writer) setLocations(ctx context.Context, before []glance.Location, im *
 		}
 	}
 	return nil
+}
+
+// removedByOthers says whether l was there before and has no row any more.
+func removedByOthers(l glance.Location, before []glance.Location, rows []locationRow) bool {
+	return slices.ContainsFunc(before, func(b glance.Location) bool { return b.URL == l.URL && b.Status == glance.Active }) &&
+		!slices.ContainsFunc(rows, func(r locationRow) bool { return r.url == l.URL })
+}
+
+// keepsLocation returns ErrConflict if the image has no location left.
+func (w writer) keepsLocation(ctx context.Context) error {
+	var n int
+	err := w.tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM image_locations WHERE image_id = ? AND deleted = ?`, w.id, false).Scan(&n)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: no location would be left", glance.ErrConflict)
+	}
+	return err
 }
 
 // locationStatus is the status of a location of an image: with the image, what

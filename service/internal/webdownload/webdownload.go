@@ -37,6 +37,7 @@ type Options struct {
 	AllowedPorts, DisallowedPorts []int
 
 	Resolver Resolver    // nil means that of the system
+	Dial     Dial        // nil means that of a net.Dialer
 	Roots    *tls.Config // trust for https; nil means that of the system
 	// Proxies are asked in place of the hosts themselves, by the scheme of the
 	// URI: HOST:PORT, or a URL. A host is judged all the same, but it is the
@@ -48,6 +49,9 @@ type Options struct {
 	Redirects int           // how many are followed; 0 means 5
 	Log       *slog.Logger  // is told why something fails; nil means nobody is
 }
+
+// A Dial connects to an address and a port.
+type Dial func(ctx context.Context, network, at string) (net.Conn, error)
 
 // A Resolver finds the addresses of a host.
 type Resolver interface {
@@ -70,6 +74,9 @@ func New(o Options) (*Fetcher, error) {
 	}
 	if o.Connect == 0 {
 		o.Connect = 30 * time.Second
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{Timeout: o.Connect}).DialContext
 	}
 	if o.Stall == 0 {
 		o.Stall = time.Minute
@@ -256,14 +263,13 @@ func (d *download) dial(ctx context.Context, network, at string) (net.Conn, erro
 	d.mu.Lock()
 	addrs := d.pins[net.JoinHostPort(host, port)]
 	d.mu.Unlock()
-	dialer := net.Dialer{Timeout: d.f.o.Connect}
 	if addrs == nil && d.f.isProxy(at) {
-		return dialer.DialContext(ctx, network, at)
+		return d.f.o.Dial(ctx, network, at)
 	}
 	err = refuse("host %q was not judged", host)
 	for _, addr := range addrs {
 		var c net.Conn
-		if c, err = dialer.DialContext(ctx, network, net.JoinHostPort(addr.String(), port)); err == nil {
+		if c, err = d.f.o.Dial(ctx, network, net.JoinHostPort(addr.String(), port)); err == nil {
 			return c, nil
 		}
 	}

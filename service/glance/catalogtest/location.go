@@ -1,0 +1,52 @@
+package catalogtest
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"glancectl/service/glance"
+)
+
+// lastLocation removes the locations of an image at once, each update another
+// one: the image keeps the last.
+func lastLocation(t *testing.T, c glance.Catalog) {
+	for i, status := range []glance.Status{glance.Active, glance.Deactivated} {
+		const n = 5
+		im := full(i)
+		im.Status = status
+		im.Locations = nil
+		for k := range n {
+			im.Locations = append(im.Locations, glance.Location{URL: fmt.Sprintf("http://x/%d", k), Status: glance.Active})
+		}
+		create(t, c, im)
+		before := get(t, c, im.ID)
+		errs := make([]error, n)
+		var wg sync.WaitGroup
+		for k := range n {
+			after := clone(before)
+			after.Locations = append(after.Locations[:k:k], after.Locations[k+1:]...)
+			after.Name = p(fmt.Sprint(k))
+			wg.Go(func() { errs[k] = c.Update(t.Context(), clone(before), after) })
+		}
+		wg.Wait()
+		got := get(t, c, im.ID)
+		failed := 0
+		for k, err := range errs {
+			if err == nil {
+				continue
+			}
+			failed++
+			is(t, "Update that takes the last location away", err, glance.ErrConflict)
+			if *got.Name == fmt.Sprint(k) {
+				t.Errorf("%s image: an update that was refused changed the name", status)
+			}
+			if len(got.Locations) != 1 || got.Locations[0].URL != fmt.Sprintf("http://x/%d", k) {
+				t.Errorf("%s image: the locations are %+v; want %d alone", status, got.Locations, k)
+			}
+		}
+		if failed != 1 {
+			t.Errorf("%s image: %d of %d removals fail; want the last", status, failed, n)
+		}
+	}
+}
