@@ -29,6 +29,8 @@ func RunAPI(ctx context.Context, o Options) error {
 		return err
 	}
 	defer p.end()
+	p.session = p.openSession()
+	defer p.session.close()
 	catalog, err := p.catalog()
 	if err != nil {
 		return err
@@ -48,7 +50,6 @@ func RunAPI(ctx context.Context, o Options) error {
 	if p.area, err = p.openImports(catalog); err != nil {
 		return err
 	}
-	defer p.area.close()
 	images, err := p.images(catalog, dataCache(cache), rules)
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func RunAPI(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	imports, err := p.beginImports(ctx, images)
+	imports, err := p.beginImports(ctx, images, catalog, cache)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func (s *site) count(dirs ...string) int {
 			s.t.Fatal(err)
 		}
 		for _, e := range entries {
-			if e.Name() != ".lock" {
+			if !strings.HasPrefix(e.Name(), ".session-") {
 				n++
 			}
 		}

@@ -8,28 +8,36 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"glancectl/service/glance"
 	"glancectl/service/internal/config"
 	"glancectl/service/internal/jobs"
 )
 
 // RunScrubber removes the data of images that have been deleted for long
-// enough: once, or again and again if the configuration or o says daemon. As
-// all jobs it holds a lock below lock_path, so that no two runs overlap; a run
-// that finds it taken does nothing and is no failure. It logs one line with
-// counts at the end, and one for each image that it failed at.
+// enough, and puts in order what uploads and imports have left that have said
+// nothing for an hour, of machines that do not come back: once, or again and
+// again if the configuration or o says daemon. As all jobs it holds a lock
+// below lock_path, so that no two runs overlap; a run that finds it taken does
+// nothing and is no failure. It logs one line with counts at the end, and one
+// for each image that it failed at.
 func RunScrubber(ctx context.Context, o Options) error {
 	return runJob(ctx, config.Scrubber, o, func(p *process) (job, error) {
 		catalog, err := p.catalog()
 		if err != nil {
 			return job{}, err
 		}
+		p.area = &importArea{glance.ImportOptions{Tasks: catalog.Tasks()}}
 		images, err := p.images(catalog, nil, nil)
 		if err != nil {
 			return job{}, errors.Join(err, catalog.Close())
 		}
 		return job{
 			run: func(ctx context.Context) jobs.Report {
-				return jobs.Scrub(ctx, catalog, images, time.Now().Add(-p.Scrub.After))
+				r := jobs.Scrub(ctx, catalog, images, time.Now().Add(-p.Scrub.After))
+				if r.Err() == nil { // else the next run is soon enough
+					r.Fail(recoverSilent(ctx, images))
+				}
+				return r
 			},
 			close: catalog.Close,
 		}, nil

@@ -93,6 +93,7 @@ type process struct {
 	*config.Settings
 	program config.Program
 	o       Options
+	session *session    // of the api
 	area    *importArea // of the api; nil: nothing is imported
 	output  *oslolog.Log
 	log     *slog.Logger
@@ -135,7 +136,11 @@ func (p *process) end() { p.output.Close() }
 
 // catalog opens the database. It does not connect.
 func (p *process) catalog() (*sqlcatalog.Catalog, error) {
-	c, err := sqlcatalog.Open(string(p.Database.URL), sqlcatalog.Options{IdleTimeout: p.Database.Recycle})
+	o := sqlcatalog.Options{IdleTimeout: p.Database.Recycle}
+	if p.session != nil {
+		o.Owner = p.session.name
+	}
+	c, err := sqlcatalog.Open(string(p.Database.URL), o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: [database] connection: %w", p.Database.Pos, err)
 	}

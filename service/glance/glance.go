@@ -115,7 +115,8 @@ type Catalog interface {
 	// after.UpdatedAt. After status Deleted the row and all that belongs to
 	// it count as deleted. PendingDelete hides an image the same way, for Get
 	// and List alike, but the image keeps its locations, and an Update may
-	// still take it to Deleted or back to Active. The property ImportLock is
+	// still take it to Deleted or back to Active. An image is deleted only if
+	// Protected is as in before, else ErrConflict. The property ImportLock is
 	// changed only if it is as in before, else ErrConflict and nothing is
 	// written. Of an image that is and stays active or deactivated, the last
 	// location is not taken away, by whatever updates at once: ErrConflict and

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // A Discarder is a Store that removes all data of an image, also what nobody
@@ -35,10 +36,10 @@ func (s *Images) abandon(ctx context.Context, im *Image) error {
 	}
 	free := mine.Clone()
 	delete(free.Properties, ImportLock)
+	if err := s.removeTraces(ctx, im); err != nil {
+		return err
+	}
 	if im.Status == Importing {
-		if err := s.removeTraces(ctx, im.ID); err != nil {
-			return err
-		}
 		to := Queued
 		if legacy {
 			to = Deleted
@@ -50,12 +51,16 @@ func (s *Images) abandon(ctx context.Context, im *Image) error {
 	if err := s.catalog.Update(ctx, mine, free); err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("abandon import of %s: %w", im.ID, err)
 	}
+	s.letGo(ctx, im.ID)
 	s.o.Log.WarnContext(ctx, "an import that had died is put in order", "image", im.ID, "status", free.Status)
 	return nil
 }
 
 // bringDown ends the task of a dead import, if there is one.
 func (s *Images) bringDown(ctx context.Context, taskID string) (legacy bool, err error) {
+	if s.imports.Tasks == nil {
+		return false, nil
+	}
 	t, err := s.imports.Tasks.Task(ctx, taskID)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
@@ -70,57 +75,96 @@ func (s *Images) bringDown(ctx context.Context, taskID string) (legacy bool, err
 	return t.Type == LegacyImport, nil
 }
 
-// removeTraces removes the data of an image that was importing, wherever it
-// had come.
-func (s *Images) removeTraces(ctx context.Context, id ID) error {
-	if err := s.imports.Staging.Discard(ctx, id); err != nil {
-		return fmt.Errorf("abandon import of %s: %w", id, err)
+// removeTraces removes what there is of an image's data that is on its way:
+// in the staging area, and in every store in which the image has no location.
+func (s *Images) removeTraces(ctx context.Context, im *Image) error {
+	if s.imports.Staging != nil {
+		if err := s.imports.Staging.Discard(ctx, im.ID); err != nil {
+			return fmt.Errorf("recover image %s: %w", im.ID, err)
+		}
 	}
-	for _, store := range s.stores.all {
+	for i := range s.stores.all {
+		store := &s.stores.all[i]
 		d, ok := store.Store.(Discarder)
-		if !ok {
+		if !ok || store.ReadOnly || s.mayHold(store, im) {
 			continue
 		}
-		if err := d.Discard(ctx, id); err != nil {
-			return fmt.Errorf("abandon import of %s: %w", id, err)
+		if err := d.Discard(ctx, im.ID); err != nil {
+			return fmt.Errorf("recover image %s: %w", im.ID, err)
 		}
 	}
 	return nil
 }
 
+// mayHold says whether a store has data of an image that the image knows of.
+// What is in no store that is known may be in any.
+func (s *Images) mayHold(store *Backend, im *Image) bool {
+	return slices.ContainsFunc(im.Locations, func(l Location) bool {
+		of, found := s.stores.of(l)
+		return l.Status != Deleted && (!found || of == store)
+	})
+}
+
 // Recovery looks at what is in the staging area, before anything new is, and
-// returns a function that puts in order what dead processes have left there:
-// imports and uploads that never ended, and data that nobody waits for. Data
-// that waits to be imported stays. The function may be called again after a
-// failure. It must be certain that no other process uses the staging area.
-func (s *Images) Recovery(ctx context.Context) (func(ctx context.Context) error, error) {
-	if s.imports.Staging == nil {
-		return func(context.Context) error { return nil }, nil
+// returns a function that puts in order what dead processes have left:
+// uploads and imports that never ended, wherever their data had come, and
+// staged data that nobody waits for. Data that waits to be imported stays. The
+// function is told by dead which owners of claims are dead for certain; others
+// are, that have said nothing for an hour. It may be called again after a
+// failure, and while others are at work.
+func (s *Images) Recovery(ctx context.Context) (func(ctx context.Context, dead func(owner string) bool) error, error) {
+	var whole []ID
+	if s.imports.Staging != nil {
+		var err error
+		if whole, _, err = s.imports.Staging.Held(ctx); err != nil {
+			return nil, fmt.Errorf("staging area: %w", err)
+		}
 	}
-	whole, parts, err := s.imports.Staging.Held(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("staging area: %w", err)
-	}
-	return func(ctx context.Context) error {
-		for _, id := range set(append(slices.Clone(texts(whole)), texts(parts)...)) {
-			if err := s.recover(ctx, ID(id), slices.Contains(whole, ID(id))); err != nil {
+	return func(ctx context.Context, dead func(owner string) bool) error {
+		live, err := s.recoverClaims(ctx, dead)
+		if err != nil {
+			return err
+		}
+		for _, id := range whole {
+			if live[id] {
+				continue
+			}
+			if err := s.recoverStaged(ctx, id); err != nil {
 				return err
 			}
 		}
-		return s.recoverStale(ctx)
+		if s.imports.Tasks == nil {
+			return nil
+		}
+		if err := s.recoverStale(ctx); err != nil {
+			return err
+		}
+		return s.recoverTasks(ctx)
 	}, nil
 }
 
-func texts(ids []ID) []string {
-	all := make([]string, len(ids))
-	for i, id := range ids {
-		all[i] = string(id)
+// recoverClaims settles the claims of the dead and returns the images that the
+// living are at work on.
+func (s *Images) recoverClaims(ctx context.Context, dead func(owner string) bool) (live map[ID]bool, err error) {
+	claims, err := s.claims(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return all
+	live = make(map[ID]bool)
+	for _, c := range claims {
+		if !dead(c.Owner) && s.now().Sub(c.RenewedAt) < deadAfter {
+			live[c.ImageID] = true
+			continue
+		}
+		if err := s.settle(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return live, nil
 }
 
-// recover puts one image in order that the staging area has something of.
-func (s *Images) recover(ctx context.Context, id ID, whole bool) error {
+// recoverStaged removes staged data that nobody waits for.
+func (s *Images) recoverStaged(ctx context.Context, id ID) error {
 	im, err := s.catalog.Get(ctx, id, false)
 	if errors.Is(err, ErrNotFound) {
 		return s.imports.Staging.Discard(ctx, id)
@@ -128,26 +172,19 @@ func (s *Images) recover(ctx context.Context, id ID, whole bool) error {
 	if err != nil {
 		return fmt.Errorf("recover image %s: %w", id, err)
 	}
-	switch im.Status {
-	case Importing:
-		err := s.abandon(ctx, im)
-		if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
-			return nil // somebody else was faster
-		}
-		return err
-	case Uploading:
-		if whole && im.Size != nil {
-			return nil // it waits
-		}
-		if err := s.imports.Staging.Discard(ctx, id); err != nil {
-			return fmt.Errorf("recover image %s: %w", id, err)
-		}
-		s.giveBack(ctx, im)
-		return nil
-	case Active, Deactivated:
-		if err := s.conclude(ctx, im); err != nil {
+	if inHand(im) || im.Status == Uploading {
+		return nil // it waits, or somebody is at work who makes no claims
+	}
+	if im.Status == Queued {
+		// Nobody must begin to stage what is then removed.
+		taken := im.Clone()
+		if err := taken.moveTo(Uploading); err != nil {
 			return err
 		}
+		if err := s.catalog.Update(ctx, im, taken); err != nil {
+			return ignoreLost(err)
+		}
+		defer s.giveBack(ctx, taken)
 	}
 	return s.imports.Staging.Discard(ctx, id)
 }
@@ -155,6 +192,14 @@ func (s *Images) recover(ctx context.Context, id ID, whole bool) error {
 // conclude ends the tasks of an image whose data came in before their process
 // died.
 func (s *Images) conclude(ctx context.Context, im *Image) error {
+	if s.imports.Staging != nil {
+		if err := s.imports.Staging.Discard(ctx, im.ID); err != nil {
+			return fmt.Errorf("recover image %s: %w", im.ID, err)
+		}
+	}
+	if s.imports.Tasks == nil {
+		return nil
+	}
 	tasks, err := s.imports.Tasks.Tasks(ctx, TaskQuery{ImageID: im.ID})
 	if err != nil {
 		return fmt.Errorf("recover image %s: %w", im.ID, err)
@@ -188,9 +233,51 @@ func (s *Images) recoverStale(ctx context.Context) error {
 		if err == nil && !live {
 			err = s.abandon(ctx, im)
 		}
-		if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		if ignoreLost(err) != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forgottenAfter is how long a task may say nothing that has no image to show
+// that it lives.
+const forgottenAfter = 24 * time.Hour
+
+// recoverTasks ends tasks whose process died before they had an image, or
+// after they had let go of it. An image that such a task had made for itself
+// is deleted.
+func (s *Images) recoverTasks(ctx context.Context) error {
+	for _, status := range []TaskStatus{TaskPending, TaskProcessing} {
+		tasks, err := s.imports.Tasks.Tasks(ctx, TaskQuery{Status: status, Sort: "updated_at", Ascending: true, Limit: 1000})
+		if err != nil {
+			return fmt.Errorf("list tasks that are %s: %w", status, err)
+		}
+		for _, t := range tasks {
+			if s.now().Sub(t.UpdatedAt) < forgottenAfter || t.Type != ImageImport && t.Type != LegacyImport {
+				continue
+			}
+			if err := s.recoverTask(ctx, t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Images) recoverTask(ctx context.Context, t *Task) error {
+	if t.ImageID != "" {
+		im, err := s.catalog.Get(ctx, t.ImageID, false)
+		switch {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return fmt.Errorf("recover task %s: %w", t.ID, err)
+		case inHand(im):
+			return nil // it has the image, or nobody knows what has
+		case t.Type == LegacyImport && im.Status == Queued:
+			s.undo(ctx, im)
+		}
+	}
+	_, err := s.bringDown(ctx, t.ID)
+	return err
 }

@@ -3,6 +3,7 @@ package glance_test
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,14 +19,53 @@ func (h *importer) die(t *testing.T, im *glance.Image, kind glance.TaskType, at 
 	if err := h.tasks.CreateTask(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
-	before := h.get(t, im.ID)
+	h.as(t, "dead", im.ID, func(im *glance.Image) {
+		im.Status = glance.Importing
+		im.Properties = map[string]string{glance.ImportLock: task.ID, "os_distro": "x"}
+	})
+	return task
+}
+
+// as changes an image as another process does.
+func (h *house) as(t *testing.T, owner string, id glance.ID, change func(im *glance.Image)) {
+	t.Helper()
+	defer func(owner string) { h.catalog.Owner = owner }(h.catalog.Owner)
+	h.catalog.Owner = owner
+	before := h.get(t, id)
 	after := before.Clone()
-	after.Status = glance.Importing
-	after.Properties = map[string]string{glance.ImportLock: task.ID, "os_distro": "x"}
+	change(after)
 	if err := h.catalog.Update(t.Context(), before, after); err != nil {
 		t.Fatal(err)
 	}
-	return task
+}
+
+// recovery returns the house's recovery after the process called dead has died.
+func (h *house) recovery(t *testing.T) func(ctx context.Context) error {
+	t.Helper()
+	settle, err := h.Recovery(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(ctx context.Context) error {
+		return settle(ctx, func(owner string) bool { return owner == "dead" })
+	}
+}
+
+// unclaimed requires that there is no claim, but on the images given.
+func (h *house) unclaimed(t *testing.T, but ...glance.ID) {
+	t.Helper()
+	claims, err := h.catalog.Claims(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range claims {
+		if !slices.Contains(but, c.ImageID) {
+			t.Errorf("there is a claim %+v", c)
+		}
+	}
+	if len(claims) < len(but) {
+		t.Errorf("there are %d claims; want %d", len(claims), len(but))
+	}
 }
 
 func (h *importer) put(t *testing.T, store glance.Store, id glance.ID) {
@@ -39,35 +79,39 @@ var noon = time.Date(2026, 11, 20, 4, 30, 0, 0, time.UTC) // the tests' now, but
 
 func TestRecovery(t *testing.T) {
 	h := newImporter(t, glance.Options{})
+	h.catalog.Now = func() time.Time { return noon }
 	waiting := h.stage(t, "abc")
-	halfStaged := h.stage(t, "abc") // its size was never recorded
-	before := h.get(t, halfStaged.ID)
-	after := before.Clone()
-	after.Size = nil
-	if err := h.catalog.Update(t.Context(), before, after); err != nil {
-		t.Fatal(err)
-	}
+	halfStaged := h.create(t) // its size was never recorded
+	h.as(t, "dead", halfStaged.ID, func(im *glance.Image) { im.Status = glance.Uploading })
+	h.put(t, h.staging, halfStaged.ID)
 	dead := h.stage(t, "abc")
 	deadTask := h.die(t, dead, glance.ImageImport, noon)
 	h.put(t, h.store, dead.ID) // and nobody knew
 	legacy := h.create(t)
 	h.put(t, h.staging, legacy.ID)
 	h.die(t, legacy, glance.LegacyImport, noon)
-	elsewhere, stale := h.create(t), h.create(t) // nothing of them is here
+	elsewhere, stale := h.create(t), h.create(t) // of services that make no claims
 	h.die(t, elsewhere, glance.ImageImport, noon.Add(-59*time.Minute))
 	staleTask := h.die(t, stale, glance.ImageImport, noon.Add(-61*time.Minute))
-	active := h.active(t, "abc")
-	h.put(t, h.staging, active.ID) // its process died when all was done but saying so
-	done := &glance.Task{ID: glance.NewUUID(), Type: glance.ImageImport, Status: glance.TaskProcessing, ImageID: active.ID, CreatedAt: noon, UpdatedAt: noon}
-	if err := h.tasks.CreateTask(t.Context(), done); err != nil {
-		t.Fatal(err)
+	for _, im := range []*glance.Image{elsewhere, stale} {
+		if err := h.catalog.Release(t.Context(), im.ID, "dead"); err != nil {
+			t.Fatal(err)
+		}
 	}
+	done := h.create(t) // its process died when all was done but saying so
+	doneTask := h.die(t, done, glance.ImageImport, noon)
+	h.put(t, h.staging, done.ID)
+	h.put(t, h.store, done.ID)
+	h.as(t, "dead", done.ID, func(im *glance.Image) {
+		im.Status, im.Size = glance.Active, p(int64(3))
+		im.Locations = []glance.Location{{URL: "memory://" + string(im.ID), Status: glance.Active}}
+		delete(im.Properties, glance.ImportLock)
+	})
 	h.put(t, h.staging, number(99)) // was deleted long ago
+	forgotten := h.create(t)        // staged data that nobody waits for
+	h.put(t, h.staging, forgotten.ID)
 
-	recover, err := h.Recovery(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	recover := h.recovery(t)
 	late := h.stage(t, "abc") // while the recovery waits for the database
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -79,8 +123,8 @@ func TestRecovery(t *testing.T) {
 			t.Fatal(err)
 		}
 		for what, want := range map[*glance.Image]glance.Status{
-			waiting: glance.Uploading, halfStaged: glance.Queued, dead: glance.Queued, legacy: glance.Deleted,
-			elsewhere: glance.Importing, stale: glance.Queued, active: glance.Active, late: glance.Uploading,
+			waiting: glance.Uploading, halfStaged: glance.Queued, dead: glance.Queued, legacy: glance.Deleted, forgotten: glance.Queued,
+			elsewhere: glance.Importing, stale: glance.Queued, done: glance.Active, late: glance.Uploading,
 		} {
 			im := h.get(t, what.ID)
 			_, locked := im.Properties[glance.ImportLock]
@@ -88,6 +132,7 @@ func TestRecovery(t *testing.T) {
 				t.Errorf("image %s is %s, locked: %t; want %s", im.ID, im.Status, locked, want)
 			}
 		}
+		h.unclaimed(t)
 	}
 	if h.get(t, dead.ID).Properties["os_distro"] != "x" {
 		t.Error("the recovery took a property away")
@@ -100,7 +145,7 @@ func TestRecovery(t *testing.T) {
 			t.Errorf("task of a dead import is %+v, %v", task, err)
 		}
 	}
-	if task, err := h.tasks.Task(t.Context(), done.ID); err != nil || task.Status != glance.TaskSuccess || string(task.Result) != `{"image_id": "`+string(active.ID)+`"}` || task.ExpiresAt == nil {
+	if task, err := h.tasks.Task(t.Context(), doneTask.ID); err != nil || task.Status != glance.TaskSuccess || string(task.Result) != `{"image_id": "`+string(done.ID)+`"}` || task.ExpiresAt == nil {
 		t.Errorf("task of an import that was done is %+v, %v", task, err)
 	}
 	if err := h.Import(as(t, "member t1"), waiting.ID, direct); err != nil {
@@ -202,4 +247,129 @@ func (s *slowStore) Put(ctx context.Context, id glance.ID, r io.Reader) (string,
 	close(s.stored)
 	<-s.goOn
 	return url, n, err
+}
+
+// A process dies in an upload: before it has stored anything, after it has, and
+// when the image was deleted meanwhile.
+func TestRecoveryOfUploads(t *testing.T) {
+	h := newHouse(t, glance.Options{})
+	h.catalog.Now = func() time.Time { return noon }
+	saving := func(im *glance.Image) { im.Status = glance.Saving }
+	begun, stored, deleted, live, silent, foreign := h.create(t), h.create(t), h.create(t), h.create(t), h.create(t), h.create(t)
+	for _, im := range []*glance.Image{begun, stored, deleted} {
+		h.as(t, "dead", im.ID, saving)
+	}
+	h.as(t, "dead", deleted.ID, func(im *glance.Image) { im.Status = glance.Deleted })
+	h.as(t, "live", live.ID, saving)
+	h.as(t, "", foreign.ID, saving) // of a service that makes no claims
+	if err := h.catalog.Release(t.Context(), foreign.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	h.catalog.Now = func() time.Time { return noon.Add(-61 * time.Minute) }
+	h.as(t, "silent", silent.ID, saving)
+	h.catalog.Now = func() time.Time { return noon }
+	kept := h.active(t, "abc")
+	for _, im := range []*glance.Image{stored, deleted, live, silent, foreign} {
+		if _, _, err := h.store.Put(t.Context(), im.ID, strings.NewReader("abc")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.recovery(t)(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for im, want := range map[*glance.Image]glance.Status{
+		begun: glance.Queued, stored: glance.Queued, deleted: glance.Deleted, silent: glance.Queued,
+		live: glance.Saving, foreign: glance.Saving, kept: glance.Active,
+	} {
+		if got := h.get(t, im.ID).Status; got != want {
+			t.Errorf("image %s is %s; want %s", im.ID, got, want)
+		}
+	}
+	if got := h.store.Len(); got != 3 {
+		t.Errorf("%d objects are stored; want those of the three that live", got)
+	}
+	h.unclaimed(t, live.ID)
+	if err := h.Upload(as(t, "member t1"), stored.ID, strings.NewReader("new"), glance.UploadOptions{}); err != nil {
+		t.Errorf("Upload after the recovery: %v", err)
+	}
+	h.unclaimed(t, live.ID)
+}
+
+// Whatever becomes of an upload or an import that does not die, it leaves no
+// claim.
+func TestNoClaimsLeft(t *testing.T) {
+	h := newImporter(t, glance.Options{MaxSize: 3})
+	h.catalog.Owner = "us"
+	h.web.data["http://x/y"] = strings.NewReader("abc")
+	h.web.data["http://x/z"] = strings.NewReader("abcd")
+	h.active(t, "abc")
+	ctx := as(t, "member t1")
+	is(t, "Upload of too much", h.Upload(ctx, h.create(t).ID, strings.NewReader("abcd"), glance.UploadOptions{}), glance.ErrTooLarge)
+	is(t, "Stage of too much", h.Stage(ctx, h.create(t).ID, strings.NewReader("abcd"), glance.UploadOptions{}), glance.ErrTooLarge)
+	for _, uri := range []string{"http://x/y", "http://x/z"} {
+		im := h.create(t)
+		if err := h.Import(ctx, im.ID, glance.ImportRequest{Method: glance.WebDownload, URI: uri}); err != nil {
+			t.Fatal(err)
+		}
+		h.finish(t, im.ID)
+	}
+	doomed := h.create(t)
+	is(t, "Upload to an image that goes", h.Upload(ctx, doomed.ID, readerFunc(func([]byte) (int, error) {
+		if err := h.Delete(ctx, doomed.ID); err != nil {
+			return 0, err
+		}
+		return 0, io.EOF
+	}), glance.UploadOptions{}), glance.ErrGone)
+	waiting := h.stage(t, "abc")
+	h.unclaimed(t)
+	if err := h.Import(ctx, waiting.ID, direct); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.unclaimed(t)
+	if h.store.Len() != 3 {
+		t.Errorf("%d objects are stored; want 3", h.store.Len())
+	}
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// Tasks of which nobody hears any more fail, if no image shows that they live.
+func TestRecoveryOfTasks(t *testing.T) {
+	h := newImporter(t, glance.Options{})
+	task := func(kind glance.TaskType, im glance.ID, age time.Duration) string {
+		at := noon.Add(-age)
+		made := &glance.Task{ID: glance.NewUUID(), Type: kind, Status: glance.TaskPending, ImageID: im, CreatedAt: at, UpdatedAt: at}
+		if err := h.tasks.CreateTask(t.Context(), made); err != nil {
+			t.Fatal(err)
+		}
+		return made.ID
+	}
+	own, other := h.create(t), h.create(t)
+	const old = 25 * time.Hour
+	for id, want := range map[string]glance.TaskStatus{
+		task(glance.LegacyImport, "", old):               glance.TaskFailure,
+		task(glance.LegacyImport, own.ID, old):           glance.TaskFailure,
+		task(glance.ImageImport, other.ID, old):          glance.TaskFailure,
+		task(glance.ImageImport, number(99), old):        glance.TaskFailure,
+		task(glance.ImageImport, other.ID, 23*time.Hour): glance.TaskPending,
+		task("export", "", old):                          glance.TaskPending,
+	} {
+		if err := h.recovery(t)(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := h.tasks.Task(t.Context(), id); err != nil || got.Status != want {
+			t.Errorf("task is %+v, %v; want %s", got, err, want)
+		}
+	}
+	if got := h.get(t, own.ID).Status; got != glance.Deleted {
+		t.Errorf("the image that a dead task had made is %s; want it deleted", got)
+	}
+	if got := h.get(t, other.ID).Status; got != glance.Queued {
+		t.Errorf("the image that a dead task was to fill is %s; want it queued", got)
+	}
 }

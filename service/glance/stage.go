@@ -85,16 +85,24 @@ func (s *Images) unstage(ctx context.Context, id ID) {
 	}
 }
 
-// giveBack makes an image queued again that was uploading or importing, and
-// not busy with an import any more.
+// giveBack makes an image queued again that was saving, uploading or
+// importing, and not busy with an import any more.
 func (s *Images) giveBack(ctx context.Context, im *Image) {
-	queued := im.Clone()
-	delete(queued.Properties, ImportLock)
-	err := queued.moveTo(Queued)
-	if err == nil {
-		err = s.catalog.Update(ctx, im, queued)
+	err := s.requeue(ctx, im)
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+		s.letGo(ctx, im.ID) // somebody else has the image, or it is gone
+		return
 	}
-	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+	if err != nil {
 		s.o.Log.ErrorContext(ctx, "image is not queued again after a failure", "image", im.ID, "status", im.Status, "error", err)
 	}
+}
+
+func (s *Images) requeue(ctx context.Context, im *Image) error {
+	queued := im.Clone()
+	delete(queued.Properties, ImportLock)
+	if err := queued.moveTo(Queued); err != nil {
+		return err
+	}
+	return s.catalog.Update(ctx, im, queued)
 }

@@ -106,7 +106,7 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader, finish f
 		return active, nil
 	}
 	if s.taken(ctx, saving, url, err) {
-		return nil, refuse(ErrConflict, "Image %s was taken over by another import.", saving.ID)
+		return nil, refuse(ErrConflict, "Image %s was taken over by somebody else.", saving.ID)
 	}
 	if derr := store.Delete(ctx, url); derr != nil && !errors.Is(derr, ErrNotFound) {
 		s.o.Log.ErrorContext(ctx, "data of a failed upload stays behind", "image", saving.ID, "error", derr)
@@ -121,30 +121,23 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader, finish f
 }
 
 // taken says that the object at url belongs to somebody else by now, who took
-// the image away from an import that was thought to be dead.
+// the image away from an upload or import that was thought to be dead.
 func (s *Images) taken(ctx context.Context, importing *Image, url string, err error) bool {
-	if importing.Status != Importing || !errors.Is(err, ErrConflict) {
+	if !errors.Is(err, ErrConflict) {
 		return false
 	}
 	now, err := s.catalog.Get(ctx, importing.ID, false)
 	if errors.Is(err, ErrNotFound) {
 		return false
 	}
-	return err != nil || now.Status == Importing && now.Properties[ImportLock] != importing.Properties[ImportLock] ||
+	return err != nil || now.Status == Saving || now.Status == Importing && now.Properties[ImportLock] != importing.Properties[ImportLock] ||
 		slices.ContainsFunc(now.Locations, func(l Location) bool { return l.URL == url })
 }
 
 // release makes the image queued again after a failed upload.
 func (s *Images) release(ctx context.Context, saving *Image, cause error) {
 	s.notify(ctx, Event{Type: "image.upload", Image: saving, Err: cause})
-	queued := saving.Clone()
-	err := queued.moveTo(Queued)
-	if err == nil {
-		err = s.catalog.Update(ctx, saving, queued)
-	}
-	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
-		s.o.Log.ErrorContext(ctx, "image stays in saving after a failed upload", "image", saving.ID, "error", err)
-	}
+	s.giveBack(ctx, saving)
 }
 
 func tooLarge() error { return refuse(ErrTooLarge, "The provided image is too large.") }

@@ -17,11 +17,13 @@ import (
 // A Catalog is a glance.Catalog in memory. The zero value is empty and ready
 // to use, from several goroutines at once.
 type Catalog struct {
-	Now func() time.Time // nil means time.Now
+	Now   func() time.Time // nil means time.Now
+	Owner string           // of the claims that are made
 
 	mu      sync.RWMutex
 	images  map[glance.ID]*glance.Image
 	members map[glance.ID][]glance.Member
+	claims  map[glance.ID]glance.Claim
 }
 
 var _ glance.Catalog = (*Catalog)(nil)
@@ -90,6 +92,9 @@ func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error
 	if (moves || glance.FormatsDiffer(before, after)) && im.Status != before.Status {
 		return fmt.Errorf("image %s is %s, not %s: %w", im.ID, im.Status, before.Status, glance.ErrConflict)
 	}
+	if hidden(after) && !hidden(before) && im.Protected != before.Protected {
+		return fmt.Errorf("image %s: protected has changed: %w", im.ID, glance.ErrConflict)
+	}
 	was, locked := before.Properties[glance.ImportLock]
 	is, stays := after.Properties[glance.ImportLock]
 	if holds, held := im.Properties[glance.ImportLock]; (locked != stays || was != is) && (locked != held || was != holds) {
@@ -101,6 +106,7 @@ func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error
 	}
 	after.UpdatedAt = c.now()
 	merge(im, before.Clone(), after.Clone())
+	c.claim(before, after)
 	switch {
 	case moves && hidden(im):
 		im.DeletedAt = &after.UpdatedAt

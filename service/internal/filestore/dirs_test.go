@@ -91,13 +91,16 @@ func TestObjectsInAllDirectories(t *testing.T) {
 		}
 	}
 	const other glance.ID = "b2173dd3-7ad6-4362-baa6-a68bce3565cb"
-	for _, f := range []string{filepath.Join(a, string(id)), filepath.Join(b, string(other)), filepath.Join(b, partPrefix+string(id)+"-1")} {
+	for _, f := range []string{filepath.Join(a, string(id)), filepath.Join(b, string(other))} {
 		if err := os.WriteFile(f, []byte("old"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s, err := OpenAll([]Dir{{Path: a, Priority: 1}, {Path: b}}, Options{})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(b, partPrefix+string(id)+"-1"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Put(t.Context(), other, strings.NewReader("new")); !errors.Is(err, glance.ErrExists) {

@@ -68,12 +68,14 @@ var (
 const partPrefix = ".part-"
 
 // staleAfter is how long a file that is not whole may have been left alone
-// before it counts as the rest of a process that died.
+// before it counts as the rest of a process that died, on a file system that
+// cannot tell by a lock.
 const staleAfter = 24 * time.Hour
 
 // Open returns the store in dir, an absolute path, and makes the directory
-// with mode 0750 if it is missing. Parts of files that nobody has written to
-// for a day are removed.
+// with mode 0750 if it is missing. Parts of files are removed whose writer is
+// dead: it holds a lock on them, here and on other machines, for as long as it
+// lives.
 func Open(dir string, o Options) (*Store, error) { return OpenAll([]Dir{{Path: dir}}, o) }
 
 // OpenAll is Open for a store in several directories.
@@ -101,7 +103,8 @@ func OpenAll(dirs []Dir, o Options) (*Store, error) {
 }
 
 // prepare makes a directory ready: files with mode can be reached in it, and
-// parts that were last written to before the given time are gone.
+// the parts of the dead are gone; where locks do not tell, those that were last
+// written to before the given time.
 func (s *Store) prepare(dir string, before time.Time, mode fs.FileMode) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
@@ -117,28 +120,6 @@ func (s *Store) prepare(dir string, before time.Time, mode fs.FileMode) error {
 		}
 	}
 	return clean(dir, before)
-}
-
-// clean removes the parts in dir that were last written to before the given
-// time.
-func clean(dir string, before time.Time) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), partPrefix) {
-			continue
-		}
-		info, err := e.Info()
-		if err != nil || !info.ModTime().Before(before) {
-			continue // gone meanwhile, or still in use
-		}
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
 }
 
 // Scheme implements glance.Store.
@@ -173,7 +154,7 @@ func (s *Store) Put(ctx context.Context, id glance.ID, r io.Reader) (string, int
 // put writes a file and gives it the name path.
 func (s *Store) put(ctx context.Context, path string, r io.Reader) (n int64, err error) {
 	dir, name := filepath.Split(path)
-	f, err := os.CreateTemp(dir, partPrefix+name+"-*")
+	f, err := newPart(dir, name)
 	if err != nil {
 		return 0, err
 	}
@@ -188,9 +169,7 @@ func (s *Store) put(ctx context.Context, path string, r io.Reader) (n int64, err
 	if err := f.Sync(); err != nil {
 		return 0, err
 	}
-	if err := f.Close(); err != nil {
-		return 0, err
-	}
+	// It stays open, for the sake of its lock, until it has its name.
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}

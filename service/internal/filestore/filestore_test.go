@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"glancectl/service/glance"
 	"glancectl/service/glance/storetest"
@@ -101,29 +100,48 @@ func TestDirectoryGone(t *testing.T) {
 	}
 }
 
+// What is left of a writer that died goes with the next Open; a writer that
+// lives loses nothing.
 func TestLeftovers(t *testing.T) {
 	s := open(t)
-	now := time.Now()
-	for name, age := range map[string]time.Duration{
-		".part-old-1":       25 * time.Hour,
-		".part-running-2":   time.Hour,
-		"not-ours":          48 * time.Hour,
-		".also-not-ours":    48 * time.Hour,
-		string(id):          480 * time.Hour,
-		".part-old-while-3": 24*time.Hour + time.Minute,
-	} {
-		path := filepath.Join(s.dirs[0].Path, name)
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(path, time.Time{}, now.Add(-age)); err != nil {
+	for _, name := range []string{".part-dead-1", "not-ours", ".also-not-ours", string(id)} {
+		if err := os.WriteFile(filepath.Join(s.dirs[0].Path, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Open(s.dirs[0].Path, Options{Now: func() time.Time { return now }}); err != nil {
+	reopened := false
+	_, _, err := s.Put(t.Context(), "b2173dd3-7ad6-4362-baa6-a68bce3565cb", readerFunc(func([]byte) (int, error) {
+		if reopened {
+			return 0, io.EOF
+		}
+		reopened = true
+		_, err := Open(s.dirs[0].Path, Options{})
+		return 0, err
+	}))
+	if err != nil {
+		t.Errorf("Put while the store is opened again: %v", err)
+	}
+	names(t, s, ".also-not-ours", string(id), "b2173dd3-7ad6-4362-baa6-a68bce3565cb", "not-ours")
+}
+
+// A part that is taken for dead in the moment before it is locked is not
+// written to.
+func TestPartLost(t *testing.T) {
+	s := open(t)
+	f, err := os.CreateTemp(s.dirs[0].Path, partPrefix+"*")
+	if err != nil {
 		t.Fatal(err)
 	}
-	names(t, s, ".also-not-ours", ".part-running-2", string(id), "not-ours")
+	defer f.Close()
+	if there, err := hold(f); !there || err != nil {
+		t.Errorf("hold = %t, %v; want that it is there", there, err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		t.Fatal(err)
+	}
+	if there, err := hold(f); there || err != nil {
+		t.Errorf("hold of a file that is gone = %t, %v", there, err)
+	}
 }
 
 func TestOpenRefusesRelativePaths(t *testing.T) {

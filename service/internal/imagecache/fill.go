@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"glancectl/service/glance"
@@ -115,6 +116,9 @@ func (c *Cache) createIncomplete(id glance.ID) (*os.File, error) {
 	if err := f.Chmod(0o640); err != nil {
 		return nil, errors.Join(err, f.Close(), remove(f.Name()))
 	}
+	// A sweep sees by the lock that its writer lives. Without locks it is the
+	// reaper that goes by its age.
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	return f, nil
 }
 

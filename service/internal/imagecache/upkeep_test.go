@@ -310,6 +310,7 @@ func TestStateAfterKill(t *testing.T) {
 		t.Error("what the killed process cached is lost")
 	}
 	checkFiles(t, c, incompleteDir, part.ID)
+	checkSweep(t, c, whole.ID)
 	download(t, c, part) // the other could still be alive: it is left to fill
 	checkFiles(t, c, "", whole.ID)
 	left, err := c.incomplete(part.ID)
@@ -322,4 +323,32 @@ func TestStateAfterKill(t *testing.T) {
 	}
 	checkFiles(t, c, incompleteDir)
 	checkFiles(t, c, "", whole.ID, part.ID)
+}
+
+// checkSweep has a copy of c swept, in which the given image exists.
+func checkSweep(t *testing.T, c *Cache, there glance.ID) {
+	t.Helper()
+	dir := t.TempDir()
+	check(t, os.CopyFS(dir, os.DirFS(c.dir)))
+	swept, err := Open(dir, Options{})
+	check(t, err)
+	put(t, swept, id(7), 10, time.Now()) // deleted meanwhile
+	foreign := filepath.Join(dir, incompleteDir, string(id(8)))
+	check(t, os.WriteFile(foreign, nil, 0o600))
+	check(t, os.WriteFile(swept.state(id(9)), nil, 0o600))
+	check(t, os.WriteFile(filepath.Join(dir, stateDir, "."+string(id(9))+".1"), nil, 0o600))
+	f, err := swept.createIncomplete(id(6)) // of a process that lives
+	check(t, err)
+	defer f.Close()
+	check(t, swept.Sweep(t.Context(), func(id glance.ID) (bool, error) { return id == there, nil }))
+	checkFiles(t, swept, "", there)
+	checkFiles(t, swept, stateDir, there)
+	if got := files(t, swept, incompleteDir); len(got) != 2 {
+		t.Errorf("after a sweep there are %q; want those that others write on", got)
+	}
+	broken := errors.New("no catalog")
+	if err := swept.Sweep(t.Context(), func(glance.ID) (bool, error) { return false, broken }); !errors.Is(err, broken) {
+		t.Errorf("Sweep without a catalog: %v; want %v", err, broken)
+	}
+	checkFiles(t, swept, "", there)
 }

@@ -30,6 +30,13 @@ type Report struct {
 // Err returns all failures as one error; nil if there is none.
 func (r Report) Err() error { return errors.Join(r.Failures...) }
 
+// Fail adds a failure, if err is one.
+func (r *Report) Fail(err error) {
+	if err != nil {
+		r.fail(err)
+	}
+}
+
 // LogValue shows the counts.
 func (r Report) LogValue() slog.Value {
 	return slog.GroupValue(

@@ -31,6 +31,8 @@ type dialect struct {
 	join string
 	// inOrder makes the planner read a table in the order of an index.
 	inOrder string
+	// reclaim ends an INSERT of a claim: one that is there is taken over.
+	reclaim string
 	// narrow says that text has no character beyond the first 65,536.
 	narrow bool
 	tables string   // selects the names of the tables
@@ -44,6 +46,7 @@ var (
 		exactly: "%[1]s = ?",
 		hidden:  "+%s",
 		join:    "CROSS JOIN",
+		reclaim: " ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, request_id = excluded.request_id, updated_at = excluded.updated_at",
 		tables:  `SELECT name FROM sqlite_master WHERE type = 'table'`,
 		schema:  statements(sqliteSchema),
 		latest:  statements(sqliteLatest),
@@ -55,6 +58,7 @@ var (
 		hidden:    "COALESCE(%s)",
 		join:      "STRAIGHT_JOIN",
 		inOrder:   " FORCE INDEX FOR ORDER BY (%s)",
+		reclaim:   " ON DUPLICATE KEY UPDATE owner = VALUES(owner), request_id = VALUES(request_id), updated_at = VALUES(updated_at)",
 		narrow:    true,
 		tables:    `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()`,
 		schema:    statements(mysqlSchema),

@@ -26,6 +26,9 @@ type Options struct {
 	IdleTimeout time.Duration
 	// MaxOpen bounds the connections in use at once; 0 means 20.
 	MaxOpen int
+	// Owner is the name of this process in the claims that it makes on images;
+	// empty means that it makes none.
+	Owner string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -38,6 +41,7 @@ type Catalog struct {
 	readers *sql.DB
 	writers *sql.DB // the same as readers unless the database has one writer at a time
 	now     func() time.Time
+	owner   string
 	// window is how many images a page is looked for among before the planner
 	// decides how to look.
 	window int
@@ -56,7 +60,7 @@ func Open(url string, o Options) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Catalog{target: t, now: o.Now, window: 2000}
+	c := &Catalog{target: t, now: o.Now, owner: o.Owner, window: 2000}
 	if c.now == nil {
 		c.now = time.Now
 	}

@@ -463,7 +463,7 @@ func TestSQLiteFile(t *testing.T) {
 	if info.Mode() != 0o640 {
 		t.Errorf("mode of the database is %v; want 0640", info.Mode())
 	}
-	for pragma, want := range map[string]string{"journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "10000"} {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
 		for name, db := range map[string]*sql.DB{"readers": c.readers, "writers": c.writers} {
 			var got string
 			if err := db.QueryRow(`PRAGMA ` + pragma).Scan(&got); err != nil || got != want {

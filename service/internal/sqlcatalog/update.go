@@ -73,7 +73,10 @@ func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error
 		if err := c.updateRow(ctx, tx, before, &im); err != nil {
 			return err
 		}
-		return c.updateBelongings(ctx, tx, before, &im)
+		if err := c.updateBelongings(ctx, tx, before, &im); err != nil {
+			return err
+		}
+		return c.claim(ctx, tx, before, &im)
 	})
 	if err != nil {
 		return fmt.Errorf("update image %s: %w", after.ID, err)
@@ -101,6 +104,11 @@ func (c *Catalog) updateRow(ctx context.Context, tx *sql.Tx, before, after *glan
 	if before.Status != after.Status || glance.FormatsDiffer(before, after) {
 		where += ` AND status = ?`
 		args = append(args, before.Status)
+	}
+	if gone(after.Status) && !gone(before.Status) {
+		// Who deletes has looked whether that is allowed.
+		where += ` AND protected = ?`
+		args = append(args, before.Protected)
 	}
 	n, err := affected(tx.ExecContext(ctx, `UPDATE images SET `+strings.Join(set, ", ")+where, args...))
 	if err != nil || n > 0 {

@@ -1,0 +1,76 @@
+package imagecache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"glancectl/service/glance"
+)
+
+// Sweep removes what processes that died have left: downloads that nobody
+// writes on any more, what was known about data that never came, and copies of
+// images that exists says are gone. Processes that are at work meanwhile lose
+// nothing but, at worst, a copy. An error of exists ends the sweep.
+func (c *Cache) Sweep(ctx context.Context, exists func(id glance.ID) (bool, error)) error {
+	err := errors.Join(
+		c.walk(ctx, incompleteDir, func(name string, _ fs.FileInfo) error { return c.sweepIncomplete(name) }),
+		c.walk(ctx, stateDir, func(name string, _ fs.FileInfo) error {
+			if _, err := os.Lstat(filepath.Join(c.dir, name)); errors.Is(err, fs.ErrNotExist) {
+				return remove(filepath.Join(c.dir, stateDir, name))
+			}
+			return nil
+		}),
+	)
+	if err == nil {
+		err = c.sweepEntries(ctx, exists)
+	}
+	if err != nil {
+		return fmt.Errorf("sweep the image cache: %w", err)
+	}
+	return nil
+}
+
+// sweepIncomplete removes a file that a fill has left, unless it is still
+// locked by it. Files with other names are not ours.
+func (c *Cache) sweepIncomplete(name string) error {
+	id, rest, _ := strings.Cut(name, ".")
+	if _, err := glance.ParseID(id); err != nil || !strings.Contains(rest, ".") {
+		return nil
+	}
+	path := filepath.Join(c.dir, incompleteDir, name)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return nil // at work; or without locks, and the reaper goes by its age
+	}
+	return remove(path)
+}
+
+func (c *Cache) sweepEntries(ctx context.Context, exists func(id glance.ID) (bool, error)) error {
+	var all []glance.ID
+	if err := c.entries(ctx, func(e Entry) { all = append(all, e.ID) }); err != nil {
+		return err
+	}
+	for _, id := range all {
+		there, err := exists(id)
+		if err == nil && !there {
+			err = c.removeEntry(id)
+		}
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
