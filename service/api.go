@@ -204,7 +204,7 @@ func (p *process) handler(app http.Handler, rules *access, more map[config.Stage
 
 // tokens returns the middleware that asks Keystone.
 func (p *process) tokens() (*keystone.Middleware, error) {
-	client, err := p.keystoneClient()
+	client, err := p.keystoneClient("keystone_authtoken", p.Keystone)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +215,9 @@ func (p *process) tokens() (*keystone.Middleware, error) {
 		Password:           string(p.Keystone.Password),
 		Project:            p.Keystone.Project,
 		UserDomain:         p.Keystone.UserDomain,
+		UserDomainID:       p.Keystone.UserDomainID,
 		ProjectDomain:      p.Keystone.ProjectDomain,
+		ProjectDomainID:    p.Keystone.ProjectDomainID,
 		CacheTime:          p.Keystone.CacheTime,
 		Client:             client,
 		Log:                p.log.With(slog.String(oslolog.NameKey, "keystonemiddleware.auth_token")),
@@ -228,19 +230,19 @@ func (p *process) tokens() (*keystone.Middleware, error) {
 
 // keystoneClient returns a client that trusts what cafile and insecure say, or
 // nil, which is the middleware's own.
-func (p *process) keystoneClient() (*http.Client, error) {
-	if !p.Keystone.Insecure && p.Keystone.CAFile == "" {
+func (p *process) keystoneClient(section string, k config.Keystone) (*http.Client, error) {
+	if !k.Insecure && k.CAFile == "" {
 		return nil, nil
 	}
-	trust := &tls.Config{InsecureSkipVerify: p.Keystone.Insecure}
-	if p.Keystone.CAFile != "" {
-		pem, err := os.ReadFile(p.Keystone.CAFile)
+	trust := &tls.Config{InsecureSkipVerify: k.Insecure}
+	if k.CAFile != "" {
+		pem, err := os.ReadFile(k.CAFile)
 		if err != nil {
-			return nil, p.fault("[keystone_authtoken] cafile: %w", err)
+			return nil, p.fault("[%s] cafile: %w", section, err)
 		}
 		trust.RootCAs = x509.NewCertPool()
 		if !trust.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, p.fault("[keystone_authtoken] cafile: %s has no certificate", p.Keystone.CAFile)
+			return nil, p.fault("[%s] cafile: %s has no certificate", section, k.CAFile)
 		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()

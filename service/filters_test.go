@@ -214,7 +214,8 @@ func TestTrustedAuth(t *testing.T) {
 // Without that, what a client says about itself counts for nothing.
 func TestIdentityHeadersOfClients(t *testing.T) {
 	s := newSite(t)
-	d := s.api("allow_anonymous_access = True\n")
+	d := s.api("")
+	open := s.api("[DEFAULT]\nallow_anonymous_access = True\n")
 	spoof := []string{"X-Identity-Status", "Confirmed", "X-User-Id", "u-admin", "X-Project-Id", "p-alice", "X-Tenant-Id", "p-alice", "X-Roles", "admin",
 		"X-Role", "admin", "X_Roles", "admin", "X-Is-Admin-Project", "True", "OpenStack-System-Scope", "all", "X-Service-Roles", "service"}
 	d.want(201, `"owner": "p-alice"`, "POST", "/v2/images", `{"id": "`+imageA+`", "visibility": "private"}`, "X-Auth-Token", "alice")
@@ -222,6 +223,7 @@ func TestIdentityHeadersOfClients(t *testing.T) {
 	d.want(403, "", "POST", "/v2/images", `{"visibility": "public"}`, append(spoof, "X-Auth-Token", "bob")...)
 	d.want(201, `"owner": "p-bob"`, "POST", "/v2/images", `{"id": "`+imageB+`"}`, append(spoof, "X-Auth-Token", "bob")...)
 	d.want(401, "", "GET", "/v2/images", "", spoof...)
+	open.want(403, "", "GET", "/v2/images", "", spoof...) // an anonymous caller has no role
 }
 
 func TestHealthCheckForms(t *testing.T) {

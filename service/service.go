@@ -156,9 +156,9 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *
 	}
 	o := glance.Options{
 		MaxSize:          p.Images.MaxSize,
-		PropertyQuota:    p.Images.PropertyQuota,
-		TagQuota:         p.Images.TagQuota,
-		MemberQuota:      p.Images.MemberQuota,
+		PropertyQuota:    quota(p.Images.PropertyQuota),
+		TagQuota:         quota(p.Images.TagQuota),
+		MemberQuota:      quota(p.Images.MemberQuota),
 		HashAlgo:         p.Images.HashAlgo,
 		DiskFormats:      p.Images.DiskFormats,
 		ContainerFormats: p.Images.ContainerFormats,
@@ -180,6 +180,9 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *
 	}
 	if rules != nil {
 		o.Policy, o.Properties = rules, rules.properties
+		if err := p.quotas(&o); err != nil {
+			return nil, err
+		}
 	}
 	return glance.New(catalog, stores, o)
 }

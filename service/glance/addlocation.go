@@ -168,7 +168,7 @@ func (p *placing) activate(ctx context.Context, importing *Image) (*Image, error
 	if err := p.verify(ctx, active); err != nil {
 		return nil, err
 	}
-	err = s.catalog.Update(context.WithoutCancel(ctx), importing, active)
+	err = s.count(context.WithoutCancel(ctx), importing, active)
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
 		return nil, refuse(ErrGone, "Image %s is not here any more.", importing.ID)
 	}

@@ -40,6 +40,9 @@ func (s *Images) Create(ctx context.Context, d Draft) (*Image, error) {
 	if err := s.check(im, &Image{}); err != nil {
 		return nil, err
 	}
+	if err := s.limit(ctx, ImageCountTotal, 1); err != nil {
+		return nil, err
+	}
 	if err := s.catalog.Create(ctx, im); err != nil {
 		if errors.Is(err, ErrExists) {
 			return nil, refuse(ErrExists, "Image ID %s already exists!", im.ID)

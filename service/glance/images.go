@@ -7,6 +7,7 @@ import (
 	"hash"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type Images struct {
 	newHash func() hash.Hash
 	blocks  sync.Pool // of *block, for uploads
 	imports *imports
+	quotas  quotas
 }
 
 // Options are the optional settings of New. The zero value is ready to use.
@@ -33,9 +35,11 @@ type Options struct {
 	NewID func() ID        // nil means random
 
 	MaxSize       int64  // largest upload in bytes; 0 means 1 TiB
-	PropertyQuota int    // properties an image may have; 0 means 128, negative no limit
+	PropertyQuota int    // properties an image may have; 0 means 128, negative no limit, NothingAllowed none
 	TagQuota      int    // tags, likewise
 	MemberQuota   int    // members, likewise
+	StorageQuota  int64  // bytes that the images of a project may take; 0 means no limit
+	Limits        Limits // more such limits, of other resources too; nil means none
 	HashAlgo      string // sha256, sha384 or sha512; empty means sha512
 
 	DiskFormats      []string // nil means those of an unconfigured Glance
@@ -79,6 +83,9 @@ type Event struct {
 
 const defaultQuota = 128
 
+// NothingAllowed is a quota that lets nothing through.
+const NothingAllowed = math.MinInt32
+
 // New returns the images of a catalog whose data is in stores. It is an error
 // if there is no store, if two have one name or some have none, or the options
 // name a store or a hash that is not there.
@@ -93,8 +100,11 @@ func New(catalog Catalog, stores []Backend, o Options) (*Images, error) {
 		o.MaxSize = 1 << 40
 	}
 	for _, q := range []*int{&o.PropertyQuota, &o.TagQuota, &o.MemberQuota} {
-		if *q == 0 {
+		switch *q {
+		case 0:
 			*q = defaultQuota
+		case NothingAllowed:
+			*q = 0
 		}
 	}
 	if o.HashAlgo == "" {
@@ -124,7 +134,13 @@ func New(catalog Catalog, stores []Backend, o Options) (*Images, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Images{catalog: catalog, stores: backends, o: o, newHash: newHash, imports: imports}, nil
+	usage, ok := catalog.(UsageCatalog)
+	if !ok && (o.StorageQuota > 0 || o.Limits != nil) {
+		return nil, errors.New("quotas: the catalog does not know what is used")
+	}
+	return &Images{
+		catalog: catalog, stores: backends, o: o, newHash: newHash, imports: imports, quotas: quotas{UsageCatalog: usage},
+	}, nil
 }
 
 // DiskFormats returns the disk formats that an image may have.

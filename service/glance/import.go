@@ -30,6 +30,9 @@ func (s *Images) Import(ctx context.Context, id ID, r ImportRequest) error {
 	if !slices.Contains(s.imports.Methods, r.Method) {
 		return refuse(ErrInvalid, "Unknown import method name '%s'.", r.Method)
 	}
+	if err := s.limit(ctx, ImageSizeTotal, 0); err != nil {
+		return err
+	}
 	before, err := s.find(ctx, id)
 	if err != nil {
 		return err
@@ -258,11 +261,14 @@ func (s *Images) bring(ctx context.Context, r *run, importing *Image, req Import
 	if err := r.change(ctx, func(t *Task) { t.Status = TaskProcessing }); err != nil {
 		return nil, fmt.Errorf("import %s: %w", importing.ID, err)
 	}
-	s.notify(ctx, Event{Type: "image.prepare", Image: importing})
 	var size int64
 	if importing.Size != nil {
 		size = *importing.Size
 	}
+	if err := s.limitImport(ctx, size, req); err != nil {
+		return nil, err
+	}
+	s.notify(ctx, Event{Type: "image.prepare", Image: importing})
 	if req.URI != "" {
 		n, err := s.fetch(ctx, importing.ID, req.URI)
 		if err != nil {
@@ -282,6 +288,19 @@ func (s *Images) bring(ctx context.Context, r *run, importing *Image, req Import
 		delete(active.Properties, ImportLock)
 		s.inject(CallerFrom(ctx), active)
 	})
+}
+
+// limitImport returns ErrTooLarge if an import would take more than the
+// caller's project may use. What is to be fetched goes through the staging
+// area; what is there already has a size.
+func (s *Images) limitImport(ctx context.Context, size int64, req ImportRequest) error {
+	if req.URI == "" {
+		return s.limit(ctx, ImageSizeTotal, size>>20)
+	}
+	if err := s.limit(ctx, ImageStageTotal, 0); err != nil {
+		return err
+	}
+	return s.limit(ctx, ImageCountUploading, 0)
 }
 
 // inject gives an image the properties that all imported images get.

@@ -309,6 +309,9 @@ func (s *Images) locate(ctx context.Context, given NewLocation) (Location, int64
 		s.o.Log.InfoContext(ctx, "a location has no data", "cause", err)
 		return Location{}, 0, invalidLocation()
 	}
+	if err := s.admit(ctx, "", size); err != nil {
+		return Location{}, 0, refuseLocation(err)
+	}
 	l := store.at(given.URL)
 	for k, v := range given.Metadata {
 		if k != StoreKey || store.ID == "" {

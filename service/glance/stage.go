@@ -19,6 +19,9 @@ func (s *Images) Stage(ctx context.Context, id ID, r io.Reader, o UploadOptions)
 	if !slices.Contains(s.imports.Methods, GlanceDirect) {
 		return refuse(ErrNotFound, "'%s' method is not available at this site.", GlanceDirect)
 	}
+	if err := s.limit(ctx, ImageStageTotal, 0); err != nil {
+		return err
+	}
 	before, err := s.find(ctx, id)
 	if err != nil {
 		return err
@@ -31,13 +34,16 @@ func (s *Images) Stage(ctx context.Context, id ID, r io.Reader, o UploadOptions)
 		return err
 	}
 	if o.Size > s.o.MaxSize {
-		return tooLarge()
+		return incoming(tooLarge())
 	}
 	if err := s.claim(ctx, before, uploading); err != nil {
 		return err
 	}
 	staged := uploading.Clone()
-	n, err := s.stage(ctx, id, r)
+	var n int64
+	if err = s.limit(ctx, ImageCountUploading, 0); err == nil {
+		n, err = s.stage(ctx, id, r)
+	}
 	if err == nil {
 		staged.Size = &n
 		// The data is safe now: what the caller hangs up on is no longer lost.
@@ -48,7 +54,7 @@ func (s *Images) Stage(ctx context.Context, id ID, r io.Reader, o UploadOptions)
 		s.unstage(ctx, id)
 		s.giveBack(ctx, uploading)
 	}
-	return err
+	return incoming(err)
 }
 
 // stage writes data to the staging area, up to the size limit.

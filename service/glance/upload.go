@@ -26,6 +26,9 @@ type UploadOptions struct {
 // the image was deleted meanwhile, and what the store says.
 func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions) error {
 	c := CallerFrom(ctx)
+	if err := s.limit(ctx, ImageSizeTotal, 0); err != nil {
+		return err
+	}
 	before, err := s.find(ctx, id)
 	if err != nil {
 		return err
@@ -38,20 +41,31 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 		return err
 	}
 	if o.Size > s.o.MaxSize {
-		return tooLarge()
+		return incoming(tooLarge())
 	}
 	if err := s.claim(ctx, before, saving); err != nil {
 		return err
 	}
 	s.notify(ctx, Event{Type: "image.prepare", Image: saving})
-	active, err := s.store(ctx, saving, r, nil)
+	active, err := s.receive(ctx, saving, r, o.Size)
 	if err != nil {
 		s.release(context.WithoutCancel(ctx), saving, err)
-		return err
+		return incoming(err)
 	}
 	s.notify(ctx, Event{Type: "image.upload", Image: active})
 	s.notify(ctx, Event{Type: "image.activate", Image: active})
 	return nil
+}
+
+// receive stores data that a client sends, if quotas allow it.
+func (s *Images) receive(ctx context.Context, saving *Image, r io.Reader, size int64) (*Image, error) {
+	if err := s.limit(ctx, ImageCountUploading, 0); err != nil {
+		return nil, err
+	}
+	if err := s.admit(ctx, saving.ID, size); err != nil {
+		return nil, err
+	}
+	return s.store(ctx, saving, r, nil)
 }
 
 // claim moves the image from queued to saving, for one uploader only.
@@ -77,7 +91,11 @@ func (s *Images) claim(ctx context.Context, before, saving *Image) error {
 // active, with what finish changes in it besides, if that is not nil. After an
 // error the store has no data of it.
 func (s *Images) store(ctx context.Context, saving *Image, r io.Reader, finish func(active *Image)) (*Image, error) {
-	in := &source{ctx: ctx, r: r, left: s.o.MaxSize, inspection: s.inspect(saving)}
+	room, limited, err := s.room(ctx, saving.ID)
+	if err != nil {
+		return nil, err
+	}
+	in := &source{ctx: ctx, r: r, left: s.o.MaxSize, limited: limited, room: room, inspection: s.inspect(saving)}
 	d := newDigester(in, s.newHash(), &s.blocks)
 	store := s.stores.byDefault()
 	url, n, err := store.Put(ctx, saving.ID, d)
@@ -100,7 +118,7 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader, finish f
 		finish(active)
 	}
 	if err == nil {
-		err = s.catalog.Update(ctx, saving, active)
+		err = s.count(ctx, saving, active)
 	}
 	if err == nil {
 		return active, nil
@@ -114,7 +132,7 @@ func (s *Images) store(ctx context.Context, saving *Image, r io.Reader, finish f
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
 		return nil, refuse(ErrGone, "Image %s could not be found after upload. The image may have been deleted during the upload.", saving.ID)
 	}
-	if errors.Is(err, ErrWrongFormat) {
+	if errors.Is(err, ErrWrongFormat) || errors.Is(err, ErrTooLarge) {
 		return nil, err
 	}
 	return nil, fmt.Errorf("upload %s: %w", saving.ID, err)
@@ -140,7 +158,9 @@ func (s *Images) release(ctx context.Context, saving *Image, cause error) {
 	s.giveBack(ctx, saving)
 }
 
-func tooLarge() error { return refuse(ErrTooLarge, "The provided image is too large.") }
+func tooLarge() error {
+	return refuse(errOverCap, "The provided image is too large.")
+}
 
 var errTooLarge = errors.New("more than the size limit")
 
@@ -153,6 +173,9 @@ type source struct {
 
 	mu         sync.Mutex // a store that has given up may still be reading
 	left       int64
+	limited    bool // to the room of a quota
+	room       int64
+	read       int64
 	err        error
 	inspection Inspection // nil if nobody looks
 }
@@ -165,8 +188,12 @@ func (s *source) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.left -= int64(n)
-	if s.left < 0 {
+	s.read += int64(n)
+	switch {
+	case s.left < 0:
 		n, err = 0, errTooLarge
+	case s.limited && s.read > s.room:
+		n, err = 0, overQuota(s.read, s.room)
 	}
 	if s.inspection != nil {
 		s.inspection.Write(p[:n])

@@ -70,8 +70,8 @@ func TestUploadFails(t *testing.T) {
 	}{
 		{"the client goes away", glance.UploadOptions{}, io.MultiReader(strings.NewReader("01234"), iotest.ErrReader(broken)), nil, glance.ErrInvalid, "Client disconnected before sending all data to backend"},
 		{"the client sends less than it said", glance.UploadOptions{}, io.MultiReader(strings.NewReader("01234"), iotest.ErrReader(io.ErrUnexpectedEOF)), nil, glance.ErrInvalid, "Client disconnected before sending all data to backend"},
-		{"more than the limit", glance.UploadOptions{}, strings.NewReader("01234567890"), nil, glance.ErrTooLarge, "The provided image is too large."},
-		{"more than the limit, announced", glance.UploadOptions{Size: 11}, strings.NewReader("01234567890"), nil, glance.ErrTooLarge, "The provided image is too large."},
+		{"more than the limit", glance.UploadOptions{}, strings.NewReader("01234567890"), nil, glance.ErrTooLarge, "The incoming image is too large: The provided image is too large."},
+		{"more than the limit, announced", glance.UploadOptions{Size: 11}, strings.NewReader("01234567890"), nil, glance.ErrTooLarge, "The incoming image is too large: The provided image is too large."},
 		{"the store is full", glance.UploadOptions{}, strings.NewReader("0"), glance.ErrStoreFull, glance.ErrStoreFull, ""},
 		{"the store is read-only", glance.UploadOptions{}, strings.NewReader("0"), glance.ErrStoreReadOnly, glance.ErrStoreReadOnly, ""},
 		{"the store has data", glance.UploadOptions{}, strings.NewReader("0"), glance.ErrExists, glance.ErrConflict, ""},

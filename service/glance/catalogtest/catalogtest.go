@@ -51,6 +51,8 @@ func Run(t *testing.T, open func(t *testing.T) glance.Catalog) {
 		{"members come and go", memberComesAndGoes},
 		{"members added at once", membersAtOnce},
 
+		{"usage", usage},
+
 		{"list sees", listSees},
 		{"list filters", listFilters},
 		{"list refuses", listRefuses},

@@ -64,7 +64,7 @@ func New(images *glance.Images, o Options) *API {
 		properties: imageProperties(images.DiskFormats(), images.ContainerFormats()),
 		versions:   versions(o),
 	}
-	a.table = slices.Concat(a.routes(), a.taskRoutes(), a.importRoutes(), a.locationRoutes(), a.cacheRoutes())
+	a.table = slices.Concat(a.routes(), a.taskRoutes(), a.importRoutes(), a.locationRoutes(), a.cacheRoutes(), a.usageRoutes())
 	if o.Definitions != nil {
 		a.table = append(a.table, (&metadefs{o.Definitions, o.LimitDefault, o.LimitMax}).routes()...)
 	}

@@ -52,6 +52,7 @@ type Settings struct {
 	Imports  Imports
 	Keystone Keystone
 	Access   Access
+	Limits   Limits
 	Health   Health
 	CORS     []Origin
 	Pipeline Pipeline // of API and Registry
@@ -98,6 +99,7 @@ type Images struct {
 	PropertyQuota    int // negative means no limit
 	TagQuota         int
 	MemberQuota      int
+	StorageQuota     int64 // bytes of a project; 0 means no limit
 	HashAlgo         string
 	DiskFormats      []string
 	ContainerFormats []string
@@ -143,9 +145,12 @@ type Keystone struct {
 	Project       string
 	UserDomain    string
 	ProjectDomain string
-	Insecure      bool
-	CAFile        string
-	CacheTime     time.Duration
+	// IDs of the domains, for where they are not named.
+	UserDomainID, ProjectDomainID string
+
+	Insecure  bool
+	CAFile    string
+	CacheTime time.Duration
 }
 
 // A Secret is a string that is not printed. Convert it to a string to use it.

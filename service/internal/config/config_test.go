@@ -87,8 +87,9 @@ func TestDefaults(t *testing.T) {
 			Web: config.Web{AllowedSchemes: []string{"http", "https"}, AllowedPorts: []int{80, 443}},
 		},
 		Keystone: config.Keystone{
-			Project: "service", UserDomain: "Default", ProjectDomain: "Default", CacheTime: 5 * time.Minute,
+			Project: "service", CacheTime: 5 * time.Minute,
 		},
+		Limits: config.Limits{Interface: "publicURL"},
 		Access: config.Access{
 			Files: []string{"DIR/policy.yaml", "DIR/policy.json"}, Dirs: []string{"DIR/policy.d"}, Fallback: "default", NewDefaults: true, Scope: true,
 		},
@@ -138,6 +139,10 @@ func TestOptions(t *testing.T) {
 		{"image_size_cap = 5 gb", func(s *config.Settings) any { return s.Images.MaxSize }, int64(5 << 30)},
 		{"image_property_quota = -1", func(s *config.Settings) any { return s.Images.PropertyQuota }, -1},
 		{"image_tag_quota = 5", func(s *config.Settings) any { return s.Images.TagQuota }, 5},
+		{"image_tag_quota = 0", func(s *config.Settings) any { return s.Images.TagQuota }, 0},
+		{"user_storage_quota = 3GB", func(s *config.Settings) any { return s.Images.StorageQuota }, int64(3 << 30)},
+		{keystone + "user_domain_id = d", func(s *config.Settings) any { return s.Keystone.UserDomainID }, "d"},
+		{keystone + "project_domain_id = d", func(s *config.Settings) any { return s.Keystone.ProjectDomainID }, "d"},
 		{"image_member_quota = 5", func(s *config.Settings) any { return s.Images.MemberQuota }, 5},
 		{"hashing_algorithm = SHA256", func(s *config.Settings) any { return s.Images.HashAlgo }, "sha256"},
 		{"[image_format]\ndisk_formats = raw, qcow2,", func(s *config.Settings) any { return s.Images.DiskFormats }, []string{"raw", "qcow2"}},
@@ -300,7 +305,6 @@ image_cache_dir = cache
 public_endpoint = glance.example.com
 log_file = $nowhere
 image_cache_max_size = 99999999TB
-image_tag_quota = 0
 `, `CONF:4: [DEFAULT] debug: "maybe" is not a boolean: true, 1, on, yes, false, 0, off or no
 CONF:15: [DEFAULT] log_file: $nowhere: no such option; write $$ for a dollar sign
 CONF:12: [DEFAULT] syslog_log_facility: "LOG_LOCAL9" is not one of LOG_KERN, LOG_USER, LOG_MAIL, LOG_DAEMON, LOG_AUTH, LOG_SYSLOG, LOG_LPR, LOG_NEWS, LOG_UUCP, LOG_CRON, LOG_AUTHPRIV, LOG_FTP, LOG_LOCAL0, LOG_LOCAL1, LOG_LOCAL2, LOG_LOCAL3, LOG_LOCAL4, LOG_LOCAL5, LOG_LOCAL6, LOG_LOCAL7
@@ -309,7 +313,6 @@ CONF:7: [DEFAULT] workers: "two" is not a number from 0 on
 CONF:6: [DEFAULT] backlog: "0" is not a number from 1 on
 CONF:14: [DEFAULT] public_endpoint: "glance.example.com" is not an http or https URL
 CONF:8: [DEFAULT] image_size_cap: "10 gigs" is not a size of at least 1 bytes, such as 10737418240 or 10GB
-CONF:17: [DEFAULT] image_tag_quota: "0" is not a number from 1 on, or -1 for no limit
 CONF:10: [DEFAULT] hashing_algorithm: "md5" is not one of sha256, sha384, sha512
 CONF:11: [DEFAULT] notifier_strategy: "rabbit" is not one of noop, logging, default
 CONF:13: [DEFAULT] image_cache_dir: "cache" is not an absolute path

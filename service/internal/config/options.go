@@ -28,6 +28,7 @@ func (r *reader) settings(p Program) *Settings {
 		Imports:  r.imports(stores),
 		Keystone: r.keystone(),
 		Access:   r.access(p),
+		Limits:   r.limits(),
 		CORS:     r.cors(),
 		LockPath: r.text(os.Getenv("OSLO_LOCK_PATH"), "oslo_concurrency.lock_path", "DEFAULT.lock_path"),
 		Metadefs: r.directory("/etc/glance/metadefs", "DEFAULT.metadata_source_path"),
@@ -94,6 +95,7 @@ func (r *reader) images() Images {
 		PropertyQuota: r.quota(128, "DEFAULT.image_property_quota"),
 		TagQuota:      r.quota(128, "DEFAULT.image_tag_quota"),
 		MemberQuota:   r.quota(128, "DEFAULT.image_member_quota"),
+		StorageQuota:  r.size(0, 0, "DEFAULT.user_storage_quota"),
 		HashAlgo: r.choice("sha512", []string{"sha256", "sha384", "sha512"},
 			"DEFAULT.hashing_algorithm"),
 		DiskFormats:      r.list(nil, "image_format.disk_formats", "DEFAULT.disk_formats"),
@@ -167,16 +169,18 @@ func (r *reader) keystone() Keystone {
 	r.text("", at+"region_name")
 	r.choice("internal", []string{"internal", "public", "admin"}, at+"interface")
 	k := Keystone{
-		AuthURL:       r.web("", at+"auth_url", at+"identity_uri"),
-		PublicURI:     r.web("", at+"www_authenticate_uri", at+"auth_uri"),
-		Username:      r.text("", at+"username", at+"user_name", at+"admin_user"),
-		Password:      r.secret(at+"password", at+"admin_password"),
-		Project:       r.text("service", at+"project_name", at+"tenant_name", at+"admin_tenant_name"),
-		UserDomain:    r.text("Default", at+"user_domain_name"),
-		ProjectDomain: r.text("Default", at+"project_domain_name"),
-		Insecure:      r.boolean(false, at+"insecure"),
-		CAFile:        r.text("", at+"cafile"),
-		CacheTime:     r.seconds(300*time.Second, at+"token_cache_time"),
+		AuthURL:         r.web("", at+"auth_url", at+"identity_uri"),
+		PublicURI:       r.web("", at+"www_authenticate_uri", at+"auth_uri"),
+		Username:        r.text("", at+"username", at+"user_name", at+"admin_user"),
+		Password:        r.secret(at+"password", at+"admin_password"),
+		Project:         r.text("service", at+"project_name", at+"tenant_name", at+"admin_tenant_name"),
+		UserDomain:      r.text("", at+"user_domain_name"),
+		ProjectDomain:   r.text("", at+"project_domain_name"),
+		UserDomainID:    r.text("", at+"user_domain_id"),
+		ProjectDomainID: r.text("", at+"project_domain_id"),
+		Insecure:        r.boolean(false, at+"insecure"),
+		CAFile:          r.text("", at+"cafile"),
+		CacheTime:       r.seconds(300*time.Second, at+"token_cache_time"),
 	}
 	if host := r.text("", at+"auth_host"); host != "" && k.AuthURL == "" { // as before there was a URL
 		k.AuthURL = r.choice("https", []string{"http", "https"}, at+"auth_protocol") + "://" +

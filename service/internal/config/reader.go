@@ -176,15 +176,9 @@ func (r *reader) number(def, low int, names ...string) int {
 	return int(r.integer(int64(def), int64(low), math.MaxInt32, names...))
 }
 
-// quota is how many there may be of something: at least one, or negative for
-// any number.
+// quota is how many there may be of something; negative means any number.
 func (r *reader) quota(def int, names ...string) int {
-	n := r.number(def, math.MinInt32, names...)
-	if v, ok, _ := r.lookup(names); ok && n == 0 {
-		r.wrong(v, names, "a number from 1 on, or -1 for no limit")
-		return def
-	}
-	return n
+	return r.number(def, math.MinInt32+1, names...)
 }
 
 func (r *reader) port(def int, names ...string) int {

@@ -31,9 +31,11 @@ type Options struct {
 	WWWAuthenticateURI string // told to clients that are refused; "" means AuthURL
 
 	// The service user that validates the tokens of others. Required, but for
-	// the domains, which are "Default" when empty.
-	Username, Password, Project string
-	UserDomain, ProjectDomain   string
+	// the domains, which are "Default" when neither name nor ID is there.
+	Username, Password, Project   string
+	UserDomain, ProjectDomain     string
+	UserDomainID, ProjectDomainID string
+	System                        bool // it acts on the whole deployment, not in a project
 
 	CacheTime time.Duration    // how long an answer is believed; 0 means 300 s, negative not at all
 	Timeout   time.Duration    // the longest a request waits for Keystone; 0 means 15 s
@@ -80,7 +82,7 @@ func New(o Options) (*Middleware, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("auth_url %q: not an http or https address", o.AuthURL)
 	}
-	if o.Username == "" || o.Password == "" || o.Project == "" {
+	if o.Username == "" || o.Password == "" || o.Project == "" && !o.System {
 		return nil, errors.New("keystone_authtoken: username, password and project_name are needed to validate tokens")
 	}
 	m := &Middleware{

@@ -44,17 +44,38 @@ type loginRequest struct {
 				} `json:"user"`
 			} `json:"password"`
 		} `json:"identity"`
-		Scope struct {
-			Project struct {
-				Name   string `json:"name"`
-				Domain domain `json:"domain"`
-			} `json:"project"`
-		} `json:"scope"`
+		Scope scope `json:"scope"`
 	} `json:"auth"`
 }
 
+// A scope is what a token is for: a project, or the whole deployment.
+type scope struct {
+	Project *projectScope `json:"project,omitempty"`
+	System  *systemScope  `json:"system,omitempty"`
+}
+
+type projectScope struct {
+	Name   string `json:"name"`
+	Domain domain `json:"domain"`
+}
+
+type systemScope struct {
+	All bool `json:"all"`
+}
+
+// A domain is named, or has an ID.
 type domain struct {
-	Name string `json:"name"`
+	ID   string `json:"id,omitempty"`
+	Name string `json:"name,omitempty"`
+}
+
+// domainOf prefers the name; the domain that every Keystone has is meant if
+// there is neither.
+func domainOf(name, id string) domain {
+	if name == "" && id != "" {
+		return domain{ID: id}
+	}
+	return domain{Name: cmp.Or(name, "Default")}
 }
 
 func newLoginRequest(o Options) loginRequest {
@@ -62,10 +83,13 @@ func newLoginRequest(o Options) loginRequest {
 	identity := &l.Auth.Identity
 	identity.Methods = []string{"password"}
 	identity.Password.User.Name = o.Username
-	identity.Password.User.Domain.Name = cmp.Or(o.UserDomain, "Default")
+	identity.Password.User.Domain = domainOf(o.UserDomain, o.UserDomainID)
 	identity.Password.User.Password = o.Password
-	l.Auth.Scope.Project.Name = o.Project
-	l.Auth.Scope.Project.Domain.Name = cmp.Or(o.ProjectDomain, "Default")
+	if o.System {
+		l.Auth.Scope.System = &systemScope{All: true}
+		return l
+	}
+	l.Auth.Scope.Project = &projectScope{o.Project, domainOf(o.ProjectDomain, o.ProjectDomainID)}
 	return l
 }
 
