@@ -42,7 +42,7 @@ func TestCacheAPI(t *testing.T) {
 
 	for _, call := range []string{"GET /v2/cache", "DELETE /v2/cache", "PUT /v2/cache/" + imageA, "DELETE /v2/cache/" + imageA} {
 		method, path, _ := strings.Cut(call, " ")
-		d.want(403, "Access was denied to this resource.", method, path, "", "X-Auth-Token", "alice")
+		d.want(403, "You are not authorized to complete cache_", method, path, "", "X-Auth-Token", "alice")
 		d.want(401, "", method, path, "")
 	}
 	const nobody = "0f6f4c0e-2222-4000-8000-00000000000c"

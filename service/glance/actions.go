@@ -2,6 +2,7 @@ package glance
 
 import (
 	"context"
+	"errors"
 	"slices"
 )
 
@@ -73,6 +74,9 @@ func (s *Images) retag(ctx context.Context, id ID, f func(*Image) error) error {
 	})
 	if err != nil && !found {
 		return asImageNotFound(id, err)
+	}
+	if errors.Is(err, ErrTooLarge) {
+		return refuse(ErrTooLarge, "Image tag limit exceeded for image %s: %s:", id, err)
 	}
 	if err == nil {
 		s.notify(ctx, Event{Type: "image.update", Image: im})

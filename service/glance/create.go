@@ -197,13 +197,16 @@ func checkText(im *Image) error {
 		if len([]rune(name)) > maxName {
 			return refuse(ErrInvalid, "Custom property should not be greater than 255 characters.")
 		}
-		if !threeByte(name) || !threeByte(value) {
+		if !threeByte(name) {
+			return refuse(ErrInvalid, "Property names can't contain 4 byte unicode.")
+		}
+		if !threeByte(value) {
 			return fourByte(capitalize(name))
 		}
 	}
 	for _, tag := range im.Tags {
 		if !threeByte(tag) {
-			return fourByte("Tags")
+			return refuse(ErrInvalid, "Param values can't contain 4 byte unicode.")
 		}
 		if len([]rune(tag)) > maxName {
 			return refuse(ErrInvalid, "Tag should not be greater than %d characters.", maxName)

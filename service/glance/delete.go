@@ -15,7 +15,7 @@ func (s *Images) Delete(ctx context.Context, id ID) error {
 	var gone *Image
 	for left := attempts; gone == nil; left-- {
 		before, err := s.find(ctx, id)
-		if errors.Is(err, ErrNotFound) {
+		if errors.Is(err, ErrNotFound) && !errors.Is(err, errHidden) {
 			return notDeletable(id)
 		}
 		if err != nil {

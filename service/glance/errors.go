@@ -44,4 +44,8 @@ func remark(kind error, format string, args ...any) error {
 	return &Refusal{Kind: kind, Message: fmt.Sprintf(format, args...), Remark: true}
 }
 
+// errHidden is what a caller is told of what a rule keeps it from looking at.
+// Unlike what is not there, it is not named.
+var errHidden error = &Refusal{Kind: ErrNotFound, Message: "The resource could not be found."}
+
 func noImage(id ID) error { return refuse(ErrNotFound, "No image found with ID %s", id) }

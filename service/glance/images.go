@@ -173,8 +173,11 @@ func (s *Images) find(ctx context.Context, id ID) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("get image %s: %w", id, err)
 	}
-	if !visible || im.Status == Deleted || im.Status == PendingDelete || !s.o.Policy.Allows(c, GetImage, Target{Image: im}) {
+	if !visible || im.Status == Deleted || im.Status == PendingDelete {
 		return nil, noImage(id)
+	}
+	if !s.o.Policy.Allows(c, GetImage, Target{Image: im}) {
+		return nil, errHidden
 	}
 	return im, nil
 }
@@ -236,7 +239,7 @@ func (s *Images) allow(c Caller, r Rule, t Target) error {
 		return remark(ErrForbidden, "Read-only access")
 	}
 	if t.Image != nil && t.Image.Status != "" && !s.o.Policy.Allows(c, GetImage, t) {
-		return &Refusal{Kind: ErrNotFound, Message: "The resource could not be found."}
+		return errHidden
 	}
 	return denied(r)
 }
@@ -245,7 +248,7 @@ func (s *Images) allow(c Caller, r Rule, t Target) error {
 // what is not done with Images itself. Else ErrForbidden.
 func (s *Images) May(ctx context.Context, r Rule, im *Image) error {
 	if !s.o.Policy.Allows(CallerFrom(ctx), r, Target{Image: im}) {
-		return fmt.Errorf("%s: %w", r, ErrForbidden)
+		return denied(r)
 	}
 	return nil
 }

@@ -39,6 +39,9 @@ func (s *Images) Member(ctx context.Context, id ID, projectID string) (*Member, 
 	return m, err
 }
 
+// errUnshared is what is said of the members of an image that has none.
+var errUnshared error = &Refusal{Kind: ErrNotFound, Message: "Only shared images have members."}
+
 // AddMember shares an image with a project, which has yet to accept it.
 // ErrNotFound; ErrForbidden, also if the image is not shared; ErrExists;
 // ErrTooLarge over the quota.
@@ -48,11 +51,11 @@ func (s *Images) AddMember(ctx context.Context, id ID, projectID string) (*Membe
 	if err != nil {
 		return nil, err
 	}
-	if err := s.allow(c, AddMember, Target{Image: im, Member: projectID}); err != nil {
-		return nil, err
-	}
 	if im.Visibility != Shared {
 		return nil, refuse(ErrForbidden, "Not allowed to create members for image %s.", id)
+	}
+	if err := s.allow(c, AddMember, Target{Image: im, Member: projectID}); err != nil {
+		return nil, err
 	}
 	if !threeByte(projectID) || len(projectID) > maxName {
 		return nil, refuse(ErrInvalid, "Member can't contain 4 byte unicode characters or more than %d bytes.", maxName)
@@ -65,7 +68,8 @@ func (s *Images) AddMember(ctx context.Context, id ID, projectID string) (*Membe
 		return nil, duplicate(id, projectID)
 	}
 	if limit := s.o.MemberQuota; limit >= 0 && len(members) >= limit {
-		return nil, refuse(ErrTooLarge, "The limit has been exceeded on the number of allowed image members for this image. Attempted: %d, Maximum: %d", len(members)+1, limit)
+		return nil, refuse(ErrTooLarge, "Image member limit exceeded for image %s: The limit has been exceeded on the number of allowed image members for this image. "+
+			"Attempted: %d, Maximum: %d:", id, len(members)+1, limit)
 	}
 	now := s.now()
 	m := &Member{ImageID: id, ProjectID: projectID, Status: Pending, CreatedAt: now, UpdatedAt: now}
@@ -84,6 +88,9 @@ func (s *Images) AddMember(ctx context.Context, id ID, projectID string) (*Membe
 // admins.
 func (s *Images) SetMember(ctx context.Context, id ID, projectID string, status MemberStatus) (*Member, error) {
 	im, m, err := s.member(ctx, id, projectID)
+	if errors.Is(err, errUnshared) {
+		return nil, refuse(ErrForbidden, "Not allowed to update members for image %s.", id)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +114,9 @@ func (s *Images) SetMember(ctx context.Context, id ID, projectID string, status 
 // ErrForbidden.
 func (s *Images) RemoveMember(ctx context.Context, id ID, projectID string) error {
 	im, m, err := s.member(ctx, id, projectID)
+	if errors.Is(err, errUnshared) {
+		return refuse(ErrForbidden, "Not allowed to delete members for image %s.", id)
+	}
 	if err != nil {
 		return err
 	}
@@ -128,7 +138,7 @@ func (s *Images) member(ctx context.Context, id ID, projectID string) (*Image, *
 		return nil, nil, err
 	}
 	if im.Visibility != Shared {
-		return nil, nil, refuse(ErrNotFound, "Only shared images have members.")
+		return nil, nil, errUnshared
 	}
 	members, err := s.catalog.Members(ctx, id)
 	if err != nil {
@@ -148,7 +158,7 @@ func (s *Images) shared(ctx context.Context, id ID) (*Image, error) {
 }
 
 func asImageNotFound(id ID, err error) error {
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) && !errors.Is(err, errHidden) {
 		return refuse(ErrNotFound, "Image %s not found.", id)
 	}
 	return err

@@ -119,7 +119,7 @@ func (s *Images) Task(ctx context.Context, id string) (*Task, error) {
 	}
 	t, err := s.imports.Tasks.Task(ctx, id)
 	if errors.Is(err, ErrNotFound) || err == nil && t.ExpiresAt != nil && t.ExpiresAt.Before(s.now()) {
-		return nil, refuse(ErrNotFound, "No task found with ID %s", id)
+		return nil, refuse(ErrNotFound, "Could not find task %s", id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get task %s: %w", id, err)
@@ -142,11 +142,14 @@ func (s *Images) allowTasks(ctx context.Context, r Rule) error {
 // but its owner and admins the image does not exist.
 func (s *Images) ImageTasks(ctx context.Context, id ID) ([]*Task, error) {
 	im, err := s.find(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil, errHidden
+	}
 	if err != nil {
 		return nil, err
 	}
 	if c := CallerFrom(ctx); !c.Admin && !owns(c, im) {
-		return nil, noImage(id)
+		return nil, errHidden
 	}
 	if s.imports.Tasks == nil {
 		return nil, nil

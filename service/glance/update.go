@@ -102,8 +102,16 @@ func (s *Images) apply(ctx context.Context, im *Image, ch Change) error {
 	if reserved(ch.Attribute) {
 		return refuse(ErrForbidden, "Attribute '%s' is reserved.", ch.Attribute)
 	}
-	if ch.Attribute == "owner" && ch.Op != Remove && !c.Admin && !sameOwner(im, ch.Value) {
+	if ch.Attribute == "owner" && !c.Admin && (ch.Op == Replace || ch.Op == Add && !sameOwner(im, ch.Value)) {
 		return remark(ErrForbidden, "Owner can't be updated by non admin.")
+	}
+	if ch.Attribute == "visibility" && ch.Op != Remove {
+		to := im.Clone()
+		if setVisibility(to, ch.Value) {
+			if err := s.allowVisibility(c, to); err != nil {
+				return err
+			}
+		}
 	}
 	if err := s.allow(c, ModifyImage, Target{Image: im}); err != nil {
 		return err
@@ -126,15 +134,11 @@ func (s *Images) applyBase(c Caller, im *Image, ch Change, a attribute) error {
 	case a.set == nil:
 		return refuse(ErrForbidden, "Attribute '%s' is read-only.", ch.Attribute)
 	}
-	old := im.Clone()
-	if !a.set(im, ch.Value) {
-		return refuse(ErrInvalid, "Invalid value for attribute '%s'.", ch.Attribute)
-	}
-	if a.format && im.Status != Queued && FormatsDiffer(old, im) {
+	if a.format && im.Status != Queued {
 		return refuse(ErrForbidden, "Attribute %s can be only replaced for a queued image.", ch.Attribute)
 	}
-	if ch.Attribute == "visibility" {
-		return s.allowVisibility(c, im)
+	if !a.set(im, ch.Value) {
+		return refuse(ErrInvalid, "Invalid value for attribute '%s'.", ch.Attribute)
 	}
 	return nil
 }

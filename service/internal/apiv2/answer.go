@@ -89,6 +89,7 @@ func reply(w http.ResponseWriter, code int, body []byte) error {
 
 // done answers that a request was carried out.
 func done(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "text/html; charset=UTF-8") // of nothing, as ever
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

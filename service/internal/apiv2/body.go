@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -27,11 +28,11 @@ func readJSON(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, bad("Malformed JSON in request body.")
 	}
-	if len(data) == 0 {
+	if len(data) == 0 && !hasBody(r) {
 		return nil, bad("Body expected in request.")
 	}
-	if !utf8.Valid(data) {
-		return nil, undecodable()
+	if !utf8.Valid(data) || halfLetter(data) {
+		return nil, bad("Malformed JSON in request body.")
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -47,6 +48,35 @@ func readJSON(r *http.Request) (any, error) {
 		return lists(v), nil
 	}
 	return nil, bad("Unexpected body type. Expected list/dict.")
+}
+
+// halfLetter finds an escape that is one half of a surrogate pair, without the
+// other: there is no such letter.
+func halfLetter(data []byte) bool {
+	unit := func(i int) uint64 {
+		if i+6 > len(data) || data[i] != '\\' || data[i+1] != 'u' {
+			return 0
+		}
+		n, _ := strconv.ParseUint(string(data[i+2:i+6]), 16, 16) // what is no number, the decoder refuses
+		return n
+	}
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		switch u := unit(i); {
+		case u >= 0xd800 && u < 0xdc00:
+			if low := unit(i + 6); low < 0xdc00 || low > 0xdfff {
+				return true
+			}
+			i += 11
+		case u >= 0xdc00 && u <= 0xdfff:
+			return true
+		default:
+			i++ // past the letter that is escaped, which may be a backslash
+		}
+	}
+	return false
 }
 
 // lists gives arrays the type that documents are written with.
@@ -66,12 +96,15 @@ func lists(v any) any {
 }
 
 // fieldWords are what is said about a body that must have one field.
-type fieldWords struct{ missing, form string }
+type fieldWords struct{ missing, form, wrong string }
 
 var (
-	memberWords = fieldWords{"Member to be added not specified", `Expected a member in the form: {"member": "image_id"}`}
-	statusWords = fieldWords{"Status not specified", `Expected a status in the form: {"status": "status"}`}
+	memberWords = fieldWords{"Member to be added not specified", memberForm, memberForm}
+	statusWords = fieldWords{"Status not specified", `Expected a status in the form: {"status": "status"}`,
+		`Incorrect request: Status must be "pending", "accepted" or "rejected".`}
 )
+
+const memberForm = `Expected a member in the form: {"member": "image_id"}`
 
 // readField returns the one field that the body must have.
 func readField(r *http.Request, name string, words fieldWords) (string, error) {
@@ -83,18 +116,20 @@ func readField(r *http.Request, name string, words fieldWords) (string, error) {
 	if !ok {
 		return "", bad("%s", words.form)
 	}
-	v, ok := fields[name]
-	if !ok {
-		return "", bad("%s", words.missing)
-	}
-	if v == nil {
+	switch v, ok := fields[name]; v := v.(type) {
+	case string:
+		return v, nil
+	case nil:
+		if !ok {
+			return "", bad("%s", words.missing)
+		}
 		return "", nil
+	case map[string]any:
+		if len(v) == 0 { // as good as none
+			return "", nil
+		}
 	}
-	s, ok := v.(string)
-	if !ok {
-		return "", bad("%s", words.form)
-	}
-	return s, nil
+	return "", bad("%s", words.wrong)
 }
 
 // Attributes that clients see and may not write. The first few are refused

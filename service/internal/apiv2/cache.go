@@ -208,6 +208,7 @@ func (a *API) cacheImage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Content-Length", "0")
+	w.Header().Set("Content-Type", "text/html; charset=UTF-8") // of nothing, as ever
 	w.WriteHeader(http.StatusAccepted)
 	return nil
 }

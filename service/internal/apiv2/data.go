@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -40,7 +41,8 @@ func (a *API) download(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if data.Empty() || data.Image.Size == nil {
-		return done(w)
+		w.WriteHeader(http.StatusNoContent)
+		return nil
 	}
 	size := *data.Image.Size
 	span, err := parseRange(r.Header, size)
@@ -54,7 +56,8 @@ func (a *API) download(w http.ResponseWriter, r *http.Request) error {
 	rc, err := data.Open(r.Context(), off, n)
 	if errors.Is(err, glance.ErrNotFound) {
 		a.o.Log.WarnContext(r.Context(), "the data of an image is lost", "image", id, "error", err)
-		return done(w) // as if the image had none, which is what clients expect
+		w.WriteHeader(http.StatusNoContent) // as if the image had none, which is what clients expect
+		return nil
 	}
 	if err != nil {
 		return err
@@ -101,7 +104,7 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, rc io.Reader, n int64
 type span struct{ off, n int64 }
 
 var (
-	rangePattern        = regexp.MustCompile(`(?i)^bytes *= *(\d*) *- *(\d*)\s*$`)
+	rangePattern        = regexp.MustCompile(`(?i)^bytes *= *(\d*) *- *(\d*)`) // whatever comes behind
 	contentRangePattern = regexp.MustCompile(`^bytes (\d+)-(\d+)/(\d+|\*)$`)
 )
 
@@ -169,7 +172,11 @@ func position(s string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
-	return strconv.ParseInt(s, 10, 64)
+	n, err := strconv.ParseInt(s, 10, 64)
+	if errors.Is(err, strconv.ErrRange) { // as good as the end
+		return math.MaxInt64, nil
+	}
+	return n, err
 }
 
 func unsatisfiable(format string, args ...any) error {

@@ -156,10 +156,10 @@ func parsePointer(p string) ([]string, error) {
 	switch {
 	case !strings.HasPrefix(p, "/"):
 		return nil, bad("Pointer `%s` does not start with \"/\".", p)
-	case adjacentSlashes.MatchString(p):
-		return nil, bad("Pointer `%s` contains adjacent \"/\".", p)
 	case len(p) > 1 && strings.HasSuffix(p, "/"):
 		return nil, bad("Pointer `%s` end with \"/\".", p)
+	case adjacentSlashes.MatchString(p):
+		return nil, bad("Pointer `%s` contains adjacent \"/\".", p)
 	case strayTilde.MatchString(p):
 		return nil, bad("Pointer `%s` contains \"~\" not part of a recognized escape sequence.", p)
 	}
@@ -212,10 +212,16 @@ func mediaType(r *http.Request) string {
 	return strings.ToLower(strings.TrimSpace(t))
 }
 
+// unsupported refuses what the request says its body is. One that says nothing
+// counts as text.
 func unsupported(r *http.Request, header http.Header) error {
+	kind := r.Header.Get("Content-Type")
+	if kind == "" {
+		kind = "text/plain"
+	}
 	return &fault.Fault{
 		Code:   http.StatusUnsupportedMediaType,
-		Text:   fmt.Sprintf("The request media type %s is not supported by this server.", r.Header.Get("Content-Type")),
+		Text:   fmt.Sprintf("The request media type %s is not supported by this server.", kind),
 		Header: header,
 	}
 }

@@ -134,6 +134,12 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 	if !strings.HasPrefix(r.URL.Path, "/") {
 		return &fault.Fault{Code: http.StatusNotFound}
 	}
+	if r.URL.Path == "/v2" {
+		w.Header().Set("Location", base(r)+"/v2/")
+		w.Header().Set("Content-Type", "text/plain; charset=utf8")
+		w.WriteHeader(http.StatusFound)
+		return nil
+	}
 	for _, rt := range a.table {
 		if !rt.match(r.URL.Path, r.SetPathValue) {
 			continue

@@ -22,7 +22,7 @@ func (a *API) taskRoutes() []route {
 		}},
 		{"/v2/tasks/{task}", []method{
 			{"GET", false, a.showTask},
-			{"DELETE", false, deleteTask},
+			{"DELETE", false, a.deleteTask},
 		}},
 		{"/v2/images/{id}/tasks", []method{
 			{"GET", false, a.listImageTasks},
@@ -103,7 +103,7 @@ func taskDocument(t *glance.Task, alone bool) object {
 		{"request_id", t.RequestID},
 		{"user_id", t.UserID},
 	} {
-		if m.value != "" {
+		if alone && m.value != "" {
 			doc = append(doc, member{m.name, m.value})
 		}
 	}
@@ -208,7 +208,10 @@ func (a *API) showTask(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, http.StatusOK, appendJSON(nil, taskDocument(t, true)))
 }
 
-func deleteTask(http.ResponseWriter, *http.Request) error {
+func (a *API) deleteTask(_ http.ResponseWriter, r *http.Request) error {
+	if err := a.images.May(r.Context(), glance.TasksAccess, nil); err != nil {
+		return err
+	}
 	return &fault.Fault{
 		Code:   http.StatusMethodNotAllowed,
 		Text:   "This operation is currently not permitted on Glance Tasks. They are auto deleted after reaching the time based on their expires_at property.",
@@ -263,9 +266,9 @@ func (a *API) createTask(w http.ResponseWriter, r *http.Request) error {
 const microseconds = "2006-01-02T15:04:05.000000"
 
 func (a *API) listImageTasks(w http.ResponseWriter, r *http.Request) error {
-	id, err := imageID(r, noImage)
+	id, err := glance.ParseID(r.PathValue("id"))
 	if err != nil {
-		return err
+		return &fault.Fault{Code: http.StatusNotFound}
 	}
 	tasks, err := a.images.ImageTasks(r.Context(), id)
 	if err != nil {

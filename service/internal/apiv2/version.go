@@ -43,8 +43,6 @@ func (a *API) Negotiate(next http.Handler) http.Handler {
 			a.listVersions(w, r, http.StatusOK)
 		case !a.known(wanted):
 			a.listVersions(w, r, http.StatusMultipleChoices) // nobody has asked for it
-		case rest == "":
-			http.Redirect(w, r, base(r)+"/v2/", http.StatusFound)
 		default:
 			v2 := r.Clone(r.Context())
 			v2.URL.Path, v2.URL.RawPath = "/v2"+rest, ""
@@ -58,7 +56,7 @@ func (a *API) Negotiate(next http.Handler) http.Handler {
 // Negotiate, which then has no other names of versions.
 func (a *API) Root() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, "/v2/") {
+		if r.URL.Path != "/v2" && !strings.HasPrefix(r.URL.Path, "/v2/") {
 			a.listVersions(w, r, http.StatusMultipleChoices)
 			return
 		}

@@ -81,9 +81,14 @@ func (f *Fault) message(escape func(string) string) string {
 }
 
 // Write answers r in the form that it accepts, and without a body if it is a
-// HEAD. Nothing may have been written to w before.
+// HEAD, which is told of none but HTML. Nothing may have been written to w
+// before.
 func (f *Fault) Write(w http.ResponseWriter, r *http.Request) {
-	kind, body := f.render(strings.Join(r.Header.Values("Accept"), ","))
+	accept := strings.Join(r.Header.Values("Accept"), ",")
+	if r.Method == http.MethodHead {
+		accept = formHTML
+	}
+	kind, body := f.render(accept)
 	h := w.Header()
 	for name, values := range f.Header {
 		h[name] = values
