@@ -3,27 +3,29 @@ package glance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
-// A Claim says that a process is at work on the data of an image: that it
-// receives it, or imports it.
+// A Claim says that a process is at work: that it receives or imports the data
+// of an image, or carries out a task.
 type Claim struct {
 	ImageID   ID
+	TaskID    string    // of the import lock, for an image that is imported; of a task, without an image
 	Owner     string    // the process, by the name that its catalog was opened with
-	TaskID    string    // of the import lock; "" for an upload
 	RenewedAt time.Time // when the process last said that it lives
 }
 
-// A Claimer is a Catalog that remembers claims. Update makes and ends them, as
-// ClaimChange says, in the transaction in which the image changes: a process
-// that dies leaves a claim if and only if it leaves something to put in order.
+// A Claimer is a Catalog or a TaskCatalog that remembers claims. It makes and
+// ends them in the transaction in which the work begins and ends, an image's as
+// ClaimChange says and a task's with the task itself: a process that dies
+// leaves a claim if and only if it leaves something to put in order.
 type Claimer interface {
-	// Claims returns all claims.
+	// Claims returns all claims, of images or of tasks.
 	Claims(ctx context.Context) ([]Claim, error)
 	// Release ends a claim, if it still is that owner's; an empty owner is the
 	// catalog's own. That there is none is no error.
-	Release(ctx context.Context, id ID, owner string) error
+	Release(ctx context.Context, c Claim) error
 }
 
 // A Claiming is what an Update does to the claim on its image.
@@ -38,16 +40,15 @@ const (
 
 // ClaimChange says what an Update does to the claim on its image. Whoever
 // begins to bring data has it, until the data is there or the image is queued
-// again. An import lasts until its task has ended, so it ends its claim itself,
-// and so does who finds the image deleted meanwhile: there may be data left.
+// again. When the image is deleted meanwhile the claim stays: there may be data
+// left, and who brought it ends the claim when that is gone.
 func ClaimChange(before, after *Image) Claiming {
 	was, is := inHand(before), inHand(after)
 	lock, locked := after.Properties[ImportLock]
-	old, waslocked := before.Properties[ImportLock]
 	switch {
-	case is && (!was || locked && lock != old):
+	case is && (!was || locked && lock != before.Properties[ImportLock]):
 		return TakeClaim
-	case was && !is && !waslocked && after.Status != Deleted && after.Status != PendingDelete:
+	case was && !is && !gone(after):
 		return EndClaim
 	}
 	return KeepClaim
@@ -61,51 +62,66 @@ func inHand(im *Image) bool {
 	return im.Status == Saving || im.Status == Importing || im.Status == Uploading && im.Size == nil
 }
 
-// letGo ends the claim on an image, if this process has it.
+// letGo ends the claim that this process has on an image that was deleted.
 func (s *Images) letGo(ctx context.Context, id ID) {
 	c, ok := s.catalog.(Claimer)
 	if !ok {
 		return
 	}
-	if err := c.Release(context.WithoutCancel(ctx), id, ""); err != nil {
+	if err := c.Release(context.WithoutCancel(ctx), Claim{ImageID: id}); err != nil {
 		s.o.Log.WarnContext(ctx, "a claim on an image is not ended", "image", id, "error", err)
 	}
 }
 
-// claims returns the claims in the catalog, if it remembers any.
-func (s *Images) claims(ctx context.Context) ([]Claim, error) {
-	c, ok := s.catalog.(Claimer)
-	if !ok {
-		return nil, nil
+// recoverClaims puts in order what the dead were about, and returns the images
+// that are no business of who clears up behind it: the living are at work on
+// them, or they are in order.
+func (s *Images) recoverClaims(ctx context.Context, dead func(owner string) bool) (done map[ID]bool, err error) {
+	done = make(map[ID]bool)
+	// Images come first: a task is over when its image is in order.
+	for _, part := range []struct {
+		catalog any
+		settle  func(context.Context, Claim) error
+	}{{s.catalog, s.settleImage}, {s.imports.Tasks, s.settleTask}} {
+		c, ok := part.catalog.(Claimer)
+		if !ok {
+			continue
+		}
+		claims, err := c.Claims(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, claim := range claims {
+			done[claim.ImageID] = true
+			if !dead(claim.Owner) && s.now().Sub(claim.RenewedAt) < deadAfter {
+				continue
+			}
+			if err := part.settle(ctx, claim); err != nil {
+				return nil, err
+			}
+			if err := c.Release(ctx, claim); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return c.Claims(ctx)
+	return done, nil
 }
 
-// settle puts in order what a dead process has left of the image that it was
-// at work on, and ends its claim.
-func (s *Images) settle(ctx context.Context, c Claim) error {
+// settleImage puts in order what a dead process has left of an image.
+func (s *Images) settleImage(ctx context.Context, c Claim) error {
 	im, err := s.catalog.Get(ctx, c.ImageID, true)
 	if errors.Is(err, ErrNotFound) { // purged
 		im, err = &Image{ID: c.ImageID, Status: Deleted}, nil
 	}
-	if err == nil {
-		err = s.settleImage(ctx, c, im)
+	if err != nil {
+		return fmt.Errorf("recover image %s: %w", c.ImageID, err)
 	}
-	if err == nil {
-		err = s.catalog.(Claimer).Release(ctx, c.ImageID, c.Owner)
-	}
-	return err
-}
-
-func (s *Images) settleImage(ctx context.Context, c Claim, im *Image) error {
 	lock, locked := im.Properties[ImportLock]
 	switch {
 	case gone(im):
-		if err := s.removeTraces(ctx, im); err != nil {
-			return err
-		}
+		return s.removeTraces(ctx, im)
 	case locked && lock != c.TaskID:
-		// Somebody else, who makes no claims, has taken the image over.
+		return nil // somebody else, who makes no claims, has taken the image over
 	case locked:
 		return ignoreLost(s.abandon(ctx, im))
 	case im.Status == Saving, im.Status == Uploading && im.Size == nil:
@@ -114,13 +130,33 @@ func (s *Images) settleImage(ctx context.Context, c Claim, im *Image) error {
 		}
 		s.o.Log.WarnContext(ctx, "an upload that had died is put in order", "image", im.ID, "status", im.Status)
 		return ignoreLost(s.requeue(ctx, im))
-	case im.Status == Active, im.Status == Deactivated:
-		return s.conclude(ctx, im)
 	}
-	if c.TaskID == "" {
+	return nil
+}
+
+// settleTask ends a task whose process is dead.
+func (s *Images) settleTask(ctx context.Context, c Claim) error {
+	t, err := s.imports.Tasks.Task(ctx, c.TaskID)
+	if errors.Is(err, ErrNotFound) || err == nil && t.Status.ended() {
 		return nil
 	}
-	_, err := s.bringDown(ctx, c.TaskID)
+	if err != nil {
+		return fmt.Errorf("recover task %s: %w", c.TaskID, err)
+	}
+	if t.ImageID != "" {
+		im, err := s.catalog.Get(ctx, t.ImageID, false)
+		switch {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return fmt.Errorf("recover task %s: %w", c.TaskID, err)
+		case im.Status == Active, im.Status == Deactivated:
+			s.conclude(ctx, t, im)
+			return nil
+		case t.Type == LegacyImport && im.Status == Queued && !inHand(im):
+			s.undo(ctx, im)
+		}
+	}
+	_, err = s.bringDown(ctx, t.ID)
 	return err
 }
 

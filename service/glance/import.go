@@ -204,7 +204,6 @@ func (s *Images) take(ctx context.Context, before *Image, taskID string) (*Image
 func (s *Images) run(ctx context.Context, r *run, importing *Image, req ImportRequest) {
 	active, err := s.bring(ctx, r, importing, req)
 	end := context.WithoutCancel(ctx)
-	defer s.letGo(end, importing.ID)
 	s.unstage(end, importing.ID)
 	if err != nil {
 		s.giveBack(end, importing)

@@ -58,10 +58,10 @@ func (s *Images) runNew(ctx context.Context, task *run, r NewImportRequest) {
 	}
 	active, err := s.bring(ctx, task, importing, ImportRequest{Method: WebDownload, URI: r.URI})
 	end := context.WithoutCancel(ctx)
-	defer s.letGo(end, importing.ID)
 	s.unstage(end, importing.ID)
 	if err != nil {
 		s.undo(end, importing)
+		s.letGo(end, importing.ID)
 		s.failed(ctx, task, importing, err)
 		return
 	}

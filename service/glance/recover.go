@@ -51,7 +51,6 @@ func (s *Images) abandon(ctx context.Context, im *Image) error {
 	if err := s.catalog.Update(ctx, mine, free); err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("abandon import of %s: %w", im.ID, err)
 	}
-	s.letGo(ctx, im.ID)
 	s.o.Log.WarnContext(ctx, "an import that had died is put in order", "image", im.ID, "status", free.Status)
 	return nil
 }
@@ -121,12 +120,12 @@ func (s *Images) Recovery(ctx context.Context) (func(ctx context.Context, dead f
 		}
 	}
 	return func(ctx context.Context, dead func(owner string) bool) error {
-		live, err := s.recoverClaims(ctx, dead)
+		done, err := s.recoverClaims(ctx, dead)
 		if err != nil {
 			return err
 		}
 		for _, id := range whole {
-			if live[id] {
+			if done[id] {
 				continue
 			}
 			if err := s.recoverStaged(ctx, id); err != nil {
@@ -141,26 +140,6 @@ func (s *Images) Recovery(ctx context.Context) (func(ctx context.Context, dead f
 		}
 		return s.recoverTasks(ctx)
 	}, nil
-}
-
-// recoverClaims settles the claims of the dead and returns the images that the
-// living are at work on.
-func (s *Images) recoverClaims(ctx context.Context, dead func(owner string) bool) (live map[ID]bool, err error) {
-	claims, err := s.claims(ctx)
-	if err != nil {
-		return nil, err
-	}
-	live = make(map[ID]bool)
-	for _, c := range claims {
-		if !dead(c.Owner) && s.now().Sub(c.RenewedAt) < deadAfter {
-			live[c.ImageID] = true
-			continue
-		}
-		if err := s.settle(ctx, c); err != nil {
-			return nil, err
-		}
-	}
-	return live, nil
 }
 
 // recoverStaged removes staged data that nobody waits for.
@@ -189,31 +168,14 @@ func (s *Images) recoverStaged(ctx context.Context, id ID) error {
 	return s.imports.Staging.Discard(ctx, id)
 }
 
-// conclude ends the tasks of an image whose data came in before their process
+// conclude ends the task of an image whose data came in before its process
 // died.
-func (s *Images) conclude(ctx context.Context, im *Image) error {
-	if s.imports.Staging != nil {
-		if err := s.imports.Staging.Discard(ctx, im.ID); err != nil {
-			return fmt.Errorf("recover image %s: %w", im.ID, err)
-		}
+func (s *Images) conclude(ctx context.Context, t *Task, im *Image) {
+	r := &run{s: s, task: t}
+	if im.Size != nil {
+		r.copied.Store(*im.Size)
 	}
-	if s.imports.Tasks == nil {
-		return nil
-	}
-	tasks, err := s.imports.Tasks.Tasks(ctx, TaskQuery{ImageID: im.ID})
-	if err != nil {
-		return fmt.Errorf("recover image %s: %w", im.ID, err)
-	}
-	for _, t := range tasks {
-		if !t.Status.ended() {
-			r := &run{s: s, task: t}
-			if im.Size != nil {
-				r.copied.Store(*im.Size)
-			}
-			r.end(ctx, TaskSuccess, func(t *Task) { t.Message, t.Result = r.progress(), resultOf(im) })
-		}
-	}
-	return nil
+	r.end(ctx, TaskSuccess, func(t *Task) { t.Message, t.Result = r.progress(), resultOf(im) })
 }
 
 // recoverStale puts the images in order whose imports have said nothing for

@@ -2,6 +2,7 @@ package glance_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 func (h *importer) die(t *testing.T, im *glance.Image, kind glance.TaskType, at time.Time) *glance.Task {
 	t.Helper()
 	task := &glance.Task{ID: glance.NewUUID(), Type: kind, Status: glance.TaskProcessing, Owner: "t1", ImageID: im.ID, CreatedAt: at, UpdatedAt: at}
+	h.tasks.Owner = "dead"
 	if err := h.tasks.CreateTask(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +96,8 @@ func TestRecovery(t *testing.T) {
 	h.die(t, elsewhere, glance.ImageImport, noon.Add(-59*time.Minute))
 	staleTask := h.die(t, stale, glance.ImageImport, noon.Add(-61*time.Minute))
 	for _, im := range []*glance.Image{elsewhere, stale} {
-		if err := h.catalog.Release(t.Context(), im.ID, "dead"); err != nil {
+		c := glance.Claim{ImageID: im.ID, TaskID: h.get(t, im.ID).Properties[glance.ImportLock], Owner: "dead"}
+		if err := errors.Join(h.catalog.Release(t.Context(), c), h.tasks.Release(t.Context(), c)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -262,9 +265,6 @@ func TestRecoveryOfUploads(t *testing.T) {
 	h.as(t, "dead", deleted.ID, func(im *glance.Image) { im.Status = glance.Deleted })
 	h.as(t, "live", live.ID, saving)
 	h.as(t, "", foreign.ID, saving) // of a service that makes no claims
-	if err := h.catalog.Release(t.Context(), foreign.ID, ""); err != nil {
-		t.Fatal(err)
-	}
 	h.catalog.Now = func() time.Time { return noon.Add(-61 * time.Minute) }
 	h.as(t, "silent", silent.ID, saving)
 	h.catalog.Now = func() time.Time { return noon }
@@ -299,7 +299,7 @@ func TestRecoveryOfUploads(t *testing.T) {
 // claim.
 func TestNoClaimsLeft(t *testing.T) {
 	h := newImporter(t, glance.Options{MaxSize: 3})
-	h.catalog.Owner = "us"
+	h.catalog.Owner, h.tasks.Owner = "us", "us"
 	h.web.data["http://x/y"] = strings.NewReader("abc")
 	h.web.data["http://x/z"] = strings.NewReader("abcd")
 	h.active(t, "abc")
@@ -329,6 +329,9 @@ func TestNoClaimsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.unclaimed(t)
+	if claims, err := h.tasks.Claims(t.Context()); len(claims) > 0 || err != nil {
+		t.Errorf("there are claims on tasks %+v, %v", claims, err)
+	}
 	if h.store.Len() != 3 {
 		t.Errorf("%d objects are stored; want 3", h.store.Len())
 	}

@@ -95,11 +95,10 @@ func (s *Images) unstage(ctx context.Context, id ID) {
 // importing, and not busy with an import any more.
 func (s *Images) giveBack(ctx context.Context, im *Image) {
 	err := s.requeue(ctx, im)
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
-		s.letGo(ctx, im.ID) // somebody else has the image, or it is gone
-		return
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		s.letGo(ctx, im.ID)
+	case err != nil && !errors.Is(err, ErrConflict): // else somebody else has it
 		s.o.Log.ErrorContext(ctx, "image is not queued again after a failure", "image", im.ID, "status", im.Status, "error", err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 // to use, from several goroutines at once.
 type Catalog struct {
 	Now   func() time.Time // nil means time.Now
-	Owner string           // of the claims that are made
+	Owner string           // of the claims that are made; "" for none
 
 	mu      sync.RWMutex
 	images  map[glance.ID]*glance.Image

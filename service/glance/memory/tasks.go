@@ -15,10 +15,12 @@ import (
 // Tasks is a glance.TaskCatalog in memory. The zero value is empty and ready
 // to use, from several goroutines at once.
 type Tasks struct {
-	Now func() time.Time // nil means time.Now
+	Now   func() time.Time // nil means time.Now
+	Owner string           // of the claims that are made; "" for none
 
-	mu    sync.RWMutex
-	tasks []*glance.Task // in the order in which they were made
+	mu     sync.RWMutex
+	tasks  []*glance.Task // in the order in which they were made
+	claims map[string]glance.Claim
 }
 
 var _ glance.TaskCatalog = (*Tasks)(nil)
@@ -54,6 +56,7 @@ func (c *Tasks) CreateTask(ctx context.Context, t *glance.Task) error {
 	kept := t.Clone()
 	kept.CreatedAt, kept.UpdatedAt = t.CreatedAt.Truncate(time.Second), t.UpdatedAt.Truncate(time.Second)
 	c.tasks = append(c.tasks, kept)
+	c.claim(kept)
 	return nil
 }
 
@@ -94,6 +97,9 @@ func (c *Tasks) UpdateTask(ctx context.Context, before, after *glance.Task) erro
 	written := after.Clone()
 	t.Status, t.ImageID, t.Result, t.Message = written.Status, written.ImageID, written.Result, written.Message
 	t.ExpiresAt, t.UpdatedAt = written.ExpiresAt, written.UpdatedAt
+	if ended(t) {
+		delete(c.claims, t.ID)
+	}
 	return nil
 }
 

@@ -79,3 +79,37 @@ func TestClaimRows(t *testing.T) {
 		}
 	})
 }
+
+// The claim on a task lasts from its beginning to its end.
+func TestTaskClaims(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		open := server(t, url)
+		us, other := open("us").(*Catalog).Tasks(), open("other").(*Catalog).Tasks()
+		at := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
+		task := &glance.Task{ID: "71c675ab-d94f-49cd-a114-e12490b328d9", Type: glance.ImageImport, Status: glance.TaskPending, Owner: "o", ImageID: shared, CreatedAt: at, UpdatedAt: at}
+		if err := us.CreateTask(t.Context(), task); err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range []glance.TaskStatus{glance.TaskPending, glance.TaskProcessing, glance.TaskFailure} {
+			after := task.Clone()
+			after.Status = to
+			if err := other.UpdateTask(t.Context(), task, after); err != nil {
+				t.Fatal(err)
+			}
+			task = after
+			claims, err := other.Claims(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if to == glance.TaskFailure && len(claims) != 0 || to != glance.TaskFailure && (len(claims) != 1 || claims[0].TaskID != task.ID || claims[0].Owner != "us" || claims[0].ImageID != "") {
+				t.Errorf("claims of a task that is %s are %+v", to, claims)
+			}
+			if err := other.Release(t.Context(), glance.Claim{TaskID: task.ID}); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := strings.Join(cells(t, us.c, `SELECT COUNT(*) FROM tasks`), ""); n != "1" {
+			t.Errorf("there are %s rows; want the task alone", n)
+		}
+	})
+}

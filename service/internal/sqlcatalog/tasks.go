@@ -109,7 +109,10 @@ func (s *Tasks) CreateTask(ctx context.Context, t *glance.Task) error {
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO task_info (task_id, input, result, message) VALUES (?, ?, ?, ?)`,
 			t.ID, encoded(t.Input), encoded(t.Result), asText(d, t.Message))
-		return err
+		if err != nil {
+			return err
+		}
+		return s.claim(ctx, tx, t)
 	})
 	if err != nil {
 		return fmt.Errorf("create task %s: %w", t.ID, err)
@@ -236,7 +239,10 @@ func (s *Tasks) UpdateTask(ctx context.Context, before, after *glance.Task) erro
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE task_info SET result = ?, message = ? WHERE task_id = ?`,
 			encoded(after.Result), asText(d, after.Message), before.ID)
-		return err
+		if err != nil {
+			return err
+		}
+		return s.endClaim(ctx, tx, after)
 	})
 	if err != nil {
 		return fmt.Errorf("update task %s: %w", before.ID, err)

@@ -1,0 +1,348 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+const (
+	kills      = 100
+	longest    = 120 * time.Millisecond // that it lives
+	clients    = 6
+	seedOption = "GLANCECTL_KILL_SEED" // to have the same moments and actions again
+)
+
+// TestKill kills the service at a hundred random moments, while it starts, puts
+// things in order, and works for several clients. In the end there is nothing
+// but what the clients were told, or may expect: every active image is whole,
+// no image is in between, and no file belongs to nobody.
+func TestKill(t *testing.T) {
+	program := build(t)
+	t.Run("sqlite", func(t *testing.T) {
+		killed(t, program, "sqlite:///"+filepath.Join(t.TempDir(), "glance.sqlite"))
+	})
+	t.Run("mariadb", func(t *testing.T) {
+		if url := mariaDB(t); url != "" {
+			killed(t, program, url)
+		}
+	})
+}
+
+// mariaDB starts a server for the test and returns the URL of a database. When
+// none is installed it returns "": a log line on a person's machine, a failure
+// where everything must have been tested.
+func mariaDB(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("mariadbd"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("mariadbd is not installed: apt-get install mariadb-server-core")
+		}
+		t.Log("not tested on MariaDB: mariadbd is not installed")
+		return ""
+	}
+	dir, err := os.MkdirTemp("", "kill-") // a socket's name must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := filepath.Join(dir, "first.sql")
+	if err := os.WriteFile(first, []byte("CREATE DATABASE glance CHARACTER SET utf8;\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	options := []string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--socket=" + filepath.Join(dir, "s"),
+		"--pid-file=" + filepath.Join(dir, "pid"), "--log-error=" + filepath.Join(dir, "log"), "--init-file=" + first,
+		"--skip-grant-tables", "--skip-networking", "--innodb-flush-log-at-trx-commit=0"}
+	if os.Getuid() == 0 {
+		options = append(options, "--user=root")
+	}
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command("mariadbd", options...)
+	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Signal(syscall.SIGTERM)
+		_ = server.Wait() // it was told to end
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return "mysql+pymysql://root@localhost/glance?charset=utf8&unix_socket=" + filepath.Join(dir, "s")
+}
+
+// A deployment is the service with what it has on the disk.
+type deployment struct {
+	t                     *testing.T
+	program, dir, address string
+}
+
+func (d *deployment) path(elem ...string) string {
+	return filepath.Join(append([]string{d.dir}, elem...)...)
+}
+
+// deploy configures the service and makes its tables, as soon as there is a
+// database.
+func deploy(t *testing.T, program, database, web string) *deployment {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &deployment{t, program, t.TempDir(), l.Addr().String()}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(d.address)
+	from, err := url.Parse(web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer("DIR", d.dir, "PORT", port, "DATABASE", database, "WEB", from.Port()).Replace(`[DEFAULT]
+log_file = DIR/log
+bind_host = 127.0.0.1
+bind_port = PORT
+image_cache_dir = DIR/cache
+[paste_deploy]
+flavor = caching
+[database]
+connection = DATABASE
+[glance_store]
+filesystem_store_datadir = DIR/images
+[os_glance_staging_store]
+filesystem_store_datadir = DIR/staging
+[oslo_concurrency]
+lock_path = DIR/lock
+[import_filtering_opts]
+allowed_hosts = [127.0.0.1]
+allowed_ports = [WEB]
+`)
+	if err := os.WriteFile(d.path("glance.conf"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		out, err := d.command("manage", "db", "sync").CombinedOutput()
+		if err == nil {
+			return d
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("db sync: %v\n%s", err, out)
+		}
+	}
+}
+
+// command is one of the programs, with arguments behind its configuration.
+func (d *deployment) command(program string, args ...string) *exec.Cmd {
+	c := exec.Command(d.program, append([]string{program, "--config-file", d.path("glance.conf")}, args...)...)
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return c
+}
+
+// start starts the service; nobody says that it is there.
+func (d *deployment) start() *exec.Cmd {
+	d.t.Helper()
+	c := d.command("api")
+	if err := c.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	return c
+}
+
+// ready waits until the service answers, or ctx ends.
+func (d *deployment) ready(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		c, err := net.Dial("tcp", d.address)
+		if err == nil {
+			c.Close()
+			return true
+		}
+		time.Sleep(200 * time.Microsecond)
+	}
+	return false
+}
+
+func killed(t *testing.T, program, database string) {
+	seed := rand.Uint64()
+	if text := os.Getenv(seedOption); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%s=%d", seedOption, seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+
+	l := &load{t: t, data: make([]byte, 6<<20)}
+	for i := range l.data {
+		l.data[i] = byte(rng.Uint32())
+	}
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var from, n int
+		if _, err := fmt.Sscanf(r.URL.Path, "/%d/%d", &from, &n); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		_, _ = w.Write(l.data[from : from+n]) // whoever wants it may be dead
+	}))
+	defer web.Close()
+	l.web = web.URL
+	d := deploy(t, program, database, web.URL)
+	l.url = "http://" + d.address
+	for i := range clients {
+		w := &worker{load: l, name: fmt.Sprint("client", i), rng: rand.New(rand.NewPCG(seed, uint64(i+1))), http: http.DefaultClient, done: map[string]int{}}
+		l.clients = append(l.clients, w)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+
+	c := d.start()
+	d.ready(t.Context())
+	if err := l.clients[0].create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.shared = l.clients[0].images[0].id
+	l.clients[0].images = nil
+	d.kill(c)
+	began := time.Now()
+	for range kills {
+		d.round(l, time.Duration(rng.Int64N(int64(longest))))
+		if t.Failed() {
+			break
+		}
+	}
+	done := map[string]int{}
+	for _, w := range l.clients {
+		for method, n := range w.done {
+			done[method] += n
+		}
+	}
+	t.Logf("%d kills in %v, answered: %v", kills, time.Since(began).Round(time.Millisecond), done)
+	if done["PUT"] < clients || done["DELETE"] < clients || done["PATCH"] < clients {
+		t.Error("there was no load to speak of")
+	}
+	d.check(l)
+}
+
+func (d *deployment) kill(c *exec.Cmd) {
+	d.t.Helper()
+	if err := c.Process.Kill(); err != nil {
+		d.t.Error(err)
+	}
+	_ = c.Wait() // it was killed
+}
+
+// round lets the clients work on the service for a while and kills it.
+func (d *deployment) round(l *load, life time.Duration) {
+	d.t.Helper()
+	c := d.start()
+	ctx, cancel := context.WithCancel(d.t.Context())
+	worked := make(chan struct{})
+	go func() {
+		defer close(worked)
+		if d.ready(ctx) {
+			l.work(ctx)
+		}
+	}()
+	time.Sleep(life) // a random moment is not a condition to wait for
+	d.kill(c)
+	cancel()
+	<-worked
+}
+
+// check starts the service for the last time and looks at all that there is.
+func (d *deployment) check(l *load) {
+	t := d.t
+	c := d.start()
+	if !d.ready(t.Context()) {
+		t.Fatal("it does not start")
+	}
+	defer d.kill(c)
+	stored, staged := l.verify()
+	if out, err := d.command("scrubber").CombinedOutput(); err != nil {
+		t.Errorf("scrubber: %v\n%s", err, out)
+	}
+	if len(stored) == 0 {
+		t.Error("no image is active")
+	}
+	// What nobody asks for is put in order behind the clients' backs.
+	for what, want := range map[string][]string{"images": stored, "staging": staged, "cache/incomplete": nil, "cache/state": nil} {
+		d.settles(what, want)
+	}
+	for _, name := range d.names("cache") {
+		if !slices.Contains(stored, name) {
+			t.Errorf("the cache has %s; want nothing but active images", name)
+		}
+	}
+	d.noTasks(l)
+	if t.Failed() {
+		log, _ := os.ReadFile(d.path("log"))
+		t.Logf("log:\n%s", log[max(0, len(log)-20_000):])
+	}
+}
+
+// names returns the names of the files in a directory. Sessions are none of
+// images, and the state of a cached image is no file of its own.
+func (d *deployment) names(dir string) []string {
+	entries, err := os.ReadDir(d.path(dir))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var list []string
+	for _, e := range entries {
+		_, err := os.Lstat(d.path("cache", e.Name()))
+		if e.Type().IsRegular() && !strings.HasPrefix(e.Name(), ".session-") && (dir != "cache/state" || err != nil) {
+			list = append(list, e.Name())
+		}
+	}
+	return list
+}
+
+// settles waits until a directory has the files given and no others.
+func (d *deployment) settles(dir string, want []string) {
+	d.t.Helper()
+	diff := ""
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if diff = cmp.Diff(want, d.names(dir), cmpopts.SortSlices(strings.Compare), cmpopts.EquateEmpty()); diff == "" {
+			return
+		}
+	}
+	d.t.Errorf("files in %s (-want +got):\n%s", dir, diff)
+}
+
+// noTasks requires that no task is left that will never end.
+func (d *deployment) noTasks(l *load) {
+	for _, status := range []string{"pending", "processing"} {
+		resp, err := http.Get(l.url + "/v2/tasks?limit=1000&status=" + status)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		var list struct{ Tasks []struct{ ID string } }
+		if err == nil {
+			err = json.Unmarshal(body, &list)
+		}
+		if err != nil || len(list.Tasks) > 0 {
+			d.t.Errorf("there are tasks that are %s: %s, %v", status, body, err)
+		}
+	}
+}
