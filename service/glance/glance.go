@@ -105,7 +105,8 @@ type Catalog interface {
 	// Get returns an image, deleted ones only when asked for; else ErrNotFound.
 	Get(ctx context.Context, id ID, deleted bool) (*Image, error)
 	// List returns images in the order and within the limits of q, each with
-	// its properties, tags and locations, in a constant number of statements.
+	// its properties, tags and locations, in a constant number of statements
+	// for every few hundred. Every image is of one moment; two may be of two.
 	List(ctx context.Context, q Query) ([]*Image, error)
 	// Update writes what differs between before and after, and only that, so
 	// that two updates of different attributes both survive. The status and

@@ -201,7 +201,8 @@ func (s *Images) visible(ctx context.Context, c Caller, im *Image) (bool, error)
 // List returns one page of the images that the caller can see and q selects;
 // the caller's identity replaces what q says about who asks. More says that
 // the page was full and another may follow the last image of this one. A
-// marker that the caller cannot see is ErrInvalid.
+// marker that the caller cannot see is ErrInvalid. With q.Bare the images come
+// without their locations if nothing that callers see depends on them.
 func (s *Images) List(ctx context.Context, q Query) (images []*Image, more bool, err error) {
 	c := CallerFrom(ctx)
 	if !s.o.Policy.Allows(c, GetImages, Target{}) {
@@ -213,6 +214,7 @@ func (s *Images) List(ctx context.Context, q Query) (images []*Image, more bool,
 		}
 	}
 	q.ProjectID, q.Admin = c.ProjectID, c.Admin && !q.AsUser
+	q.Bare = q.Bare && !s.o.Locations.Shown && !s.stores.named
 	rows, err := s.catalog.List(ctx, q)
 	if errors.Is(err, ErrNotFound) && q.Marker != "" {
 		return nil, false, refuse(ErrInvalid, "No image found with ID %s", q.Marker)

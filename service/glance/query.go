@@ -21,6 +21,7 @@ type Query struct {
 	Tags       []string          // the image has all of them
 	Hidden     *bool             // nil means both
 	Deleted    bool              // deleted images as well
+	Bare       bool              // the images may come without their locations
 	Statuses   []Status          // any of them; none means any but Killed
 
 	Sort   []SortKey // empty means created_at descending; created_at and id break ties with the last direction

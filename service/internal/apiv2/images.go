@@ -11,6 +11,7 @@ func (a *API) listImages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	p.query.Bare = !a.o.ShowDirectURL
 	images, more, err := a.images.List(r.Context(), p.query)
 	if err != nil {
 		return err

@@ -104,6 +104,7 @@ func (s *stamp) Scan(v any) (err error) {
 	s.valid = v != nil
 	switch v := v.(type) {
 	case nil:
+		s.Time = time.Time{}
 	case time.Time:
 		s.Time = v.UTC()
 	case string:

@@ -3,64 +3,153 @@ package sqlcatalog
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"glancectl/service/glance"
 )
 
-// chunk is how many images one statement reads the belongings of.
+// chunk is how many images one statement reads.
 const chunk = 500
 
-// The kinds of belonging, as fill tells them apart.
+// The kinds of rows, as they are told apart.
 const (
-	property = iota
+	image    = -1
+	property = iota - 1
 	tag
 	location
 )
 
 // A belonging is a row of image_properties, image_tags or image_locations.
 type belonging struct {
-	kind      int
+	kind      int64
 	row       int64 // its key: the order in which rows were added
 	image     glance.ID
 	name      string // of a property; the tag; the URL
-	value     sql.NullString
+	value     string
 	status    string
 	deleted   bool
-	deletedAt stamp
+	deletedAt time.Time // if it is
 }
 
-// fill reads the properties, tags and locations of images, in one statement
-// for every chunk of them.
-func (d dialect) fill(ctx context.Context, tx *sql.Tx, images []*glance.Image) error {
-	for part := range slices.Chunk(images, chunk) {
-		if err := d.fillChunk(ctx, tx, part); err != nil {
-			return err
+// belongingParts are the tables of belongings, and what wholeCells take of them.
+var belongingParts = []struct{ table, columns string }{
+	{"image_properties", "0, id, image_id, name, value, NULL, deleted, deleted_at"},
+	{"image_tags", "1, id, image_id, value, NULL, NULL, deleted, deleted_at"},
+	{"image_locations", "2, id, image_id, value, meta_data, status, deleted, deleted_at"},
+}
+
+// wholeCells are a row of an image or of a belonging.
+type wholeCells struct {
+	kind, row                  nullInt
+	image, name, value, status nullText
+	deleted                    nullInt
+	deletedAt                  stamp
+	imageCells
+}
+
+func (c *wholeCells) dest() []any {
+	own := []any{&c.kind, &c.row, &c.image, &c.name, &c.value, &c.status, &c.deleted, &c.deletedAt}
+	return append(own, c.imageCells.dest()...)
+}
+
+func (c *wholeCells) belonging() belonging {
+	return belonging{
+		kind: c.kind.n, row: c.row.n, image: glance.ID(c.image.s), name: c.name.s, value: c.value.s, status: c.status.s,
+		deleted: c.deleted.n != 0, deletedAt: c.deletedAt.Time,
+	}
+}
+
+// wholeOptions say what whole reads.
+type wholeOptions struct {
+	deleted bool // deleted images as well
+	bare    bool // no locations
+}
+
+// whole returns images with their properties, tags and locations, in the
+// order of the IDs. Every image is of
+// one moment: it and what belongs to it are read by one statement, which is
+// one trip to the database. Images that are not there are left out.
+func (d dialect) whole(ctx context.Context, from source, ids []glance.ID, o wholeOptions) ([]*glance.Image, error) {
+	var all []*glance.Image
+	for part := range slices.Chunk(ids, chunk) {
+		found, list, err := d.rows(ctx, from, part, o)
+		if err != nil {
+			return nil, err
+		}
+		if err := attach(list, found); err != nil {
+			return nil, err
+		}
+		for _, id := range part {
+			if im, ok := found[id]; ok {
+				all = append(all, im)
+			}
 		}
 	}
-	return nil
+	return all, nil
 }
 
-func (d dialect) fillChunk(ctx context.Context, tx *sql.Tx, images []*glance.Image) error {
-	byID := make(map[glance.ID]*glance.Image, len(images))
-	live := true
+// rows reads images and what belongs to them.
+func (d dialect) rows(ctx context.Context, from source, ids []glance.ID, o wholeOptions) (map[glance.ID]*glance.Image, []belonging, error) {
+	in := ` IN (?` + strings.Repeat(`, ?`, len(ids)-1) + `)`
+	query := `SELECT -1, 0, NULL, NULL, NULL, NULL, 0, NULL, ` + imageColumns + ` FROM images i WHERE i.id` + in
+	live := ``
+	if !o.deleted {
+		query += ` AND ` + d.hide("i.deleted") + ` = 0`
+		live = ` AND ` + d.hide("deleted") + ` = 0`
+	}
+	parts := belongingParts
+	if o.bare {
+		parts = parts[:location]
+	}
+	for _, part := range parts {
+		query += ` UNION ALL SELECT ` + part.columns + `, ` + noImage + ` FROM ` + part.table + ` WHERE image_id` + in + live
+	}
+	args := make([]any, 0, (1+len(parts))*len(ids))
+	for range 1 + len(parts) {
+		for _, id := range ids {
+			args = append(args, string(id))
+		}
+	}
+	rows, err := from.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	found := make(map[glance.ID]*glance.Image, len(ids))
+	list := make([]belonging, 0, 4*len(ids))
+	var c wholeCells
+	dest := c.dest()
+	for rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return nil, nil, err
+		}
+		if c.kind.n == image {
+			im := c.imageCells.image()
+			found[im.ID] = im
+			continue
+		}
+		list = append(list, c.belonging())
+	}
+	return found, list, rows.Err()
+}
+
+// attach gives images what belongs to them.
+func attach(list []belonging, images map[glance.ID]*glance.Image) error {
 	for _, im := range images {
 		im.Properties = make(map[string]string)
-		byID[im.ID] = im
-		live = live && im.DeletedAt == nil
-	}
-	list, err := d.belongings(ctx, tx, images, live)
-	if err != nil {
-		return err
 	}
 	// The parts of a union come in no promised order.
 	slices.SortFunc(list, func(a, b belonging) int { return cmp.Compare(a.row, b.row) })
 	for _, b := range list {
-		if err := b.addTo(byID[b.image]); err != nil {
+		im, ok := images[b.image]
+		if !ok {
+			continue // of an image that is not to be seen
+		}
+		if err := b.addTo(im); err != nil {
 			return err
 		}
 	}
@@ -71,36 +160,6 @@ func (d dialect) fillChunk(ctx context.Context, tx *sql.Tx, images []*glance.Ima
 	return nil
 }
 
-func (d dialect) belongings(ctx context.Context, tx *sql.Tx, images []*glance.Image, live bool) ([]belonging, error) {
-	where := ` WHERE image_id IN (?` + strings.Repeat(`, ?`, len(images)-1) + `)`
-	if live {
-		where += ` AND ` + d.hide("deleted") + ` = 0`
-	}
-	query := `SELECT 0, id, image_id, name, value, '', deleted, deleted_at FROM image_properties` + where +
-		` UNION ALL SELECT 1, id, image_id, value, '', '', deleted, deleted_at FROM image_tags` + where +
-		` UNION ALL SELECT 2, id, image_id, value, meta_data, status, deleted, deleted_at FROM image_locations` + where
-	args := make([]any, 0, 3*len(images))
-	for range 3 {
-		for _, im := range images {
-			args = append(args, im.ID)
-		}
-	}
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []belonging
-	for rows.Next() {
-		var b belonging
-		if err := rows.Scan(&b.kind, &b.row, &b.image, &b.name, &b.value, &b.status, &b.deleted, &b.deletedAt); err != nil {
-			return nil, err
-		}
-		list = append(list, b)
-	}
-	return list, rows.Err()
-}
-
 // addTo adds b to its image, unless it was taken from it before the image's
 // end.
 func (b belonging) addTo(im *glance.Image) error {
@@ -109,11 +168,11 @@ func (b belonging) addTo(im *glance.Image) error {
 	}
 	switch b.kind {
 	case property:
-		im.Properties[b.name] = b.value.String
+		im.Properties[b.name] = b.value
 	case tag:
 		im.Tags = append(im.Tags, b.name)
 	case location:
-		meta, err := decodeMeta(b.value.String)
+		meta, err := decodeMeta(b.value)
 		if err != nil {
 			return fmt.Errorf("location %d: %w", b.row, err)
 		}

@@ -3,31 +3,11 @@ package sqlcatalog
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
 	"glancectl/service/glance"
 )
-
-// imageColumns are what scanImage reads, of a table images known as i.
-const imageColumns = `i.id, i.name, i.disk_format, i.container_format, i.size, i.virtual_size, i.status, i.visibility,
-	i.checksum, i.os_hash_algo, i.os_hash_value, i.min_disk, i.min_ram, i.owner, i.protected, i.os_hidden,
-	i.created_at, i.updated_at, i.deleted_at`
-
-// scanImage reads one row of imageColumns.
-func scanImage(scan func(dest ...any) error) (*glance.Image, error) {
-	im := new(glance.Image)
-	var created, updated, deleted stamp
-	err := scan(&im.ID, &im.Name, &im.DiskFormat, &im.ContainerFormat, &im.Size, &im.VirtualSize, &im.Status, &im.Visibility,
-		&im.Checksum, &im.HashAlgo, &im.HashValue, &im.MinDisk, &im.MinRAM, &im.Owner, &im.Protected, &im.Hidden,
-		&created, &updated, &deleted)
-	im.CreatedAt, im.UpdatedAt, im.DeletedAt = created.Time, updated.Time, deleted.pointer()
-	if !updated.valid {
-		im.UpdatedAt = im.CreatedAt
-	}
-	return im, err
-}
 
 // gone tells whether an image in this status counts as deleted: OpenStack
 // Glance keeps a row that waits for the scrubber as a deleted one too.
@@ -111,19 +91,19 @@ func (c *Catalog) check(im *glance.Image) error {
 
 // Get implements glance.Catalog. A deleted image comes with the properties and
 // tags that it had when it was deleted, and with all its locations.
-func (c *Catalog) Get(ctx context.Context, id glance.ID, deleted bool) (im *glance.Image, err error) {
-	err = c.read(ctx, func(tx *sql.Tx) error {
-		row := tx.QueryRowContext(ctx, `SELECT `+imageColumns+` FROM images i WHERE i.id = ? AND (i.deleted = ? OR ?)`, id, false, deleted)
-		if im, err = scanImage(row.Scan); errors.Is(err, sql.ErrNoRows) {
-			return glance.ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
-		return c.target.dialect.fill(ctx, tx, []*glance.Image{im})
+func (c *Catalog) Get(ctx context.Context, id glance.ID, deleted bool) (*glance.Image, error) {
+	var found []*glance.Image
+	err := c.retry(ctx, func() (err error) {
+		// One row and what is beside it is there sooner than a driver that
+		// listens for the end of ctx has begun to.
+		found, err = c.target.dialect.whole(context.WithoutCancel(ctx), c.single(), []glance.ID{id}, wholeOptions{deleted: deleted})
+		return err
 	})
+	if err == nil && len(found) == 0 {
+		err = glance.ErrNotFound
+	}
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", id, err)
 	}
-	return im, nil
+	return found[0], nil
 }

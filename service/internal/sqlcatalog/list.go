@@ -1,17 +1,18 @@
 package sqlcatalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"glancectl/service/glance"
 )
 
 // List implements glance.Catalog.
-func (c *Catalog) List(ctx context.Context, q glance.Query) ([]*glance.Image, error) {
+func (c *Catalog) List(ctx context.Context, q glance.Query) (list []*glance.Image, err error) {
 	if q.Limit == 0 {
 		return nil, nil
 	}
@@ -19,64 +20,126 @@ func (c *Catalog) List(ctx context.Context, q glance.Query) ([]*glance.Image, er
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
-	var list []*glance.Image
-	err = c.read(ctx, func(tx *sql.Tx) error {
-		var marker *glance.Image
-		if q.Marker != "" {
-			if marker, err = c.marker(ctx, tx, q); err != nil {
-				return err
-			}
-		}
-		if list, err = c.page(ctx, tx, q, order, marker); err != nil {
+	p := pageQuery{q: q, order: order}
+	same := false
+	if c.prepared != nil && q.Limit > 0 {
+		// Without a transaction, which would be two trips more.
+		err = c.retry(ctx, func() error {
+			list, same, err = c.list(ctx, c.single(), p)
 			return err
-		}
-		return c.target.dialect.fill(ctx, tx, list)
-	})
+		})
+	}
+	if err == nil && !same {
+		err = c.read(ctx, func(tx *sql.Tx) error {
+			list, _, err = c.list(ctx, c.within(tx), p)
+			return err
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
 	return list, nil
 }
 
-// page returns the images of one page.
+// list returns the images of one page. It chooses them first and then reads
+// them; same is false if between the two somebody changed what they were
+// chosen by.
+func (c *Catalog) list(ctx context.Context, from source, p pageQuery) (list []*glance.Image, same bool, err error) {
+	if p.q.Marker != "" {
+		if p.marker, err = c.marker(ctx, from, p.q); err != nil {
+			return nil, false, err
+		}
+	}
+	picks, err := c.page(ctx, from, p)
+	if err != nil || len(picks) == 0 {
+		return nil, true, err
+	}
+	ids := make([]glance.ID, len(picks))
+	for i, pick := range picks {
+		ids[i] = pick.id
+	}
+	list, err = c.target.dialect.whole(context.WithoutCancel(ctx), from, ids, wholeOptions{p.q.Deleted, p.q.Bare})
+	if err != nil || len(list) != len(picks) {
+		return list, false, err
+	}
+	for i, im := range list {
+		if !picks[i].is(im) {
+			return list, false, nil
+		}
+	}
+	return list, true, nil
+}
+
+// A pick is an image that was chosen, and what may have had to do with that.
+type pick struct {
+	id                        glance.ID
+	status, visibility, owner string
+	hidden                    bool
+	updated                   time.Time
+}
+
+const pickColumns = `i.id, i.status, i.visibility, i.owner, i.os_hidden, COALESCE(i.updated_at, i.created_at)`
+
+// is tells whether im still is what was chosen.
+func (p *pick) is(im *glance.Image) bool {
+	owner := ""
+	if im.Owner != nil {
+		owner = *im.Owner
+	}
+	return im.ID == p.id && string(im.Status) == p.status && string(im.Visibility) == p.visibility && owner == p.owner &&
+		im.Hidden == p.hidden && im.UpdatedAt.Equal(p.updated)
+}
+
+// page chooses the images of one page.
 //
 // What a caller sees is a union that no index has in order. Either all of it is
 // sorted, which takes long if it is much, or the images are read in order until
 // enough are found, which takes long if they are few. So the second is tried
 // for a while, and most pages are full then; if not, there is not much to sort.
-func (c *Catalog) page(ctx context.Context, tx *sql.Tx, q glance.Query, order []sortKey, marker *glance.Image) ([]*glance.Image, error) {
-	p := pageQuery{q: q, order: order, marker: marker}
-	if q.Limit < 0 || order[0].index == "" {
-		return c.selectPage(ctx, tx, p)
+func (c *Catalog) page(ctx context.Context, from source, p pageQuery) ([]pick, error) {
+	if p.q.Limit < 0 || p.order[0].index == "" {
+		return c.selectPage(ctx, from, p)
 	}
-	end, err := c.windowEnd(ctx, tx, order[0], marker)
+	end, err := c.windowEnd(ctx, from, p)
 	if err != nil {
 		return nil, err
 	}
 	p.ordered, p.end = true, end
-	list, err := c.selectPage(ctx, tx, p)
-	if err != nil || end == nil || len(list) == q.Limit {
+	list, err := c.selectPage(ctx, from, p)
+	if err != nil || end == nil || len(list) == p.q.Limit {
 		return list, err
 	}
 	p.ordered, p.end = false, nil
-	return c.selectPage(ctx, tx, p)
+	return c.selectPage(ctx, from, p)
 }
 
-// windowEnd returns the first key of the last image of the window after
+// fewFor is how long a table that is smaller than the window is taken to stay
+// so. Nothing but time is lost if it grows meanwhile.
+const fewFor = 10 * time.Second
+
+// windowEnd returns the first key of the last image of the window after the
 // marker; nil if there are not that many.
-func (c *Catalog) windowEnd(ctx context.Context, tx *sql.Tx, first sortKey, marker *glance.Image) (any, error) {
+func (c *Catalog) windowEnd(ctx context.Context, from source, p pageQuery) (any, error) {
+	asked := time.Now()
+	if asked.UnixNano() < c.few.Load() {
+		return nil, nil
+	}
+	first := p.order[0]
 	where := &condition{dialect: c.target.dialect}
 	where.and("1 = 1")
-	if marker != nil {
-		where.from(first, marker)
+	if p.marker != nil {
+		where.from(first, p.marker)
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT `+first.column+` FROM images i`+where.String()+
+	rows, err := from.QueryContext(ctx, `SELECT `+first.column+` FROM images i`+where.String()+
 		` ORDER BY `+orderSQL([]sortKey{first})+` LIMIT 1 OFFSET `+strconv.Itoa(c.window), where.params()...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	if !rows.Next() {
+		if p.marker == nil && rows.Err() == nil {
+			c.few.Store(asked.Add(fewFor).UnixNano())
+		}
 		return nil, rows.Err()
 	}
 	if first.kind == instant {
@@ -98,8 +161,8 @@ type pageQuery struct {
 	end     any           // of the first key, how far to read; nil for no end
 }
 
-// selectPage returns the images of one page.
-func (c *Catalog) selectPage(ctx context.Context, tx *sql.Tx, p pageQuery) ([]*glance.Image, error) {
+// selectPage chooses the images of one page.
+func (c *Catalog) selectPage(ctx context.Context, from source, p pageQuery) ([]pick, error) {
 	where := &condition{dialect: c.target.dialect, ordered: p.ordered}
 	if err := where.query(p.q); err != nil {
 		return nil, err
@@ -115,34 +178,31 @@ func (c *Catalog) selectPage(ctx context.Context, tx *sql.Tx, p pageQuery) ([]*g
 	if p.ordered && c.target.dialect.inOrder != "" {
 		hint = fmt.Sprintf(c.target.dialect.inOrder, p.order[0].index)
 	}
-	statement := `SELECT ` + imageColumns + ` FROM images i` + hint + where.String() + ` ORDER BY ` + orderSQL(p.order)
+	statement := `SELECT ` + pickColumns + ` FROM images i` + hint + where.String() + ` ORDER BY ` + orderSQL(p.order)
 	if p.q.Limit > 0 {
 		statement += ` LIMIT ` + strconv.Itoa(p.q.Limit)
 	}
-	return images(ctx, tx, statement, where.params()...)
-}
-
-// images returns the rows that a statement selects.
-func images(ctx context.Context, tx *sql.Tx, statement string, args ...any) ([]*glance.Image, error) {
-	rows, err := tx.QueryContext(ctx, statement, args...)
+	rows, err := from.QueryContext(ctx, statement, where.params()...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var list []*glance.Image
+	var picks []pick
+	var id, status, visibility, owner nullText
+	var hidden nullInt
+	var updated stamp
 	for rows.Next() {
-		im, err := scanImage(rows.Scan)
-		if err != nil {
+		if err := rows.Scan(&id, &status, &visibility, &owner, &hidden, &updated); err != nil {
 			return nil, err
 		}
-		list = append(list, im)
+		picks = append(picks, pick{glance.ID(id.s), status.s, visibility.s, owner.s, hidden.n != 0, updated.Time})
 	}
-	return list, rows.Err()
+	return picks, rows.Err()
 }
 
 // marker returns the image that a page starts after. It need not match the
 // query, but the caller must be allowed to see it.
-func (c *Catalog) marker(ctx context.Context, tx *sql.Tx, q glance.Query) (*glance.Image, error) {
+func (c *Catalog) marker(ctx context.Context, from source, q glance.Query) (*glance.Image, error) {
 	where := &condition{dialect: c.target.dialect}
 	where.and("i.id = ?", q.Marker)
 	if !q.Deleted {
@@ -151,10 +211,17 @@ func (c *Catalog) marker(ctx context.Context, tx *sql.Tx, q glance.Query) (*glan
 	if !q.Admin {
 		where.visibleTo(glance.Query{ProjectID: q.ProjectID, AllVisible: true, AnyMember: true})
 	}
-	row := tx.QueryRowContext(ctx, `SELECT `+imageColumns+` FROM images i`+where.String(), where.params()...)
-	im, err := scanImage(row.Scan)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("marker %s: %w", q.Marker, glance.ErrNotFound)
+	rows, err := from.QueryContext(ctx, `SELECT `+imageColumns+` FROM images i`+where.String(), where.params()...)
+	if err != nil {
+		return nil, err
 	}
-	return im, err
+	defer rows.Close()
+	if !rows.Next() {
+		return nil, cmp.Or(rows.Err(), fmt.Errorf("marker %s: %w", q.Marker, glance.ErrNotFound))
+	}
+	var row imageCells
+	if err := rows.Scan(row.dest()...); err != nil {
+		return nil, err
+	}
+	return row.image(), rows.Err()
 }

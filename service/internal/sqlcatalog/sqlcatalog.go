@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"glancectl/service/glance"
@@ -40,11 +41,16 @@ type Catalog struct {
 	target  target
 	readers *sql.DB
 	writers *sql.DB // the same as readers unless the database has one writer at a time
-	now     func() time.Time
-	owner   string
+	// prepared has the plans of what is read most; nil for SQLite, which has no
+	// use for them.
+	prepared *prepared
+	now      func() time.Time
+	owner    string
 	// window is how many images a page is looked for among before the planner
-	// decides how to look.
+	// decides how to look. Until few, in Unix nanoseconds, there are not even
+	// that many.
 	window int
+	few    atomic.Int64
 }
 
 // The suite in catalogtest holds Catalog to the interface's comments.
@@ -129,6 +135,9 @@ const attempts = 25
 // error in the terms of package glance.
 func (c *Catalog) retry(ctx context.Context, f func() error) error {
 	for try := 1; ; try++ {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		err := f()
 		if err == nil {
 			return nil

@@ -136,7 +136,9 @@ func settings(c *mysql.Config, query string) error {
 	c.ClientFoundRows = true   // a row that is set to what it was counts too
 	c.Timeout = 10 * time.Second
 	// Without it a server may cut a value that is too long, and say nothing.
-	c.Params = map[string]string{"sql_mode": "'TRADITIONAL'"}
+	// MariaDB is besides to look up a list of keys without first trying out how
+	// many rows each has; releases before 10.2.18 always try.
+	c.Params = map[string]string{"sql_mode": "'TRADITIONAL' /*M!100218 , eq_range_index_dive_limit = 10 */"}
 	c.Logger = &mysql.NopLogger{} // errors are returned; the driver need not print them as well
 	return nil
 }
@@ -150,6 +152,7 @@ func (t target) open(c *Catalog, o Options) error {
 		}
 		c.readers = sql.OpenDB(connector)
 		c.writers = c.readers
+		c.prepared = &prepared{db: c.readers, known: make(map[string]*plan)}
 		c.readers.SetConnMaxLifetime(o.IdleTimeout)
 		c.readers.SetMaxIdleConns(o.MaxOpen)
 		c.readers.SetMaxOpenConns(o.MaxOpen)
