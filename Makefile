@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-host quickstart quickstart-stop test check lint unit e2e bench lab lab-down golden fuzz clean FORCE
+.PHONY: help build build-host quickstart quickstart-stop test check lint unit e2e bench bench-service lab lab-down golden fuzz clean FORCE
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ e2e: build ## the end-to-end tests alone, in the lab (root, Debian)
 
 bench: build ## the table of benchmarks: 20 nodes, start time, memory (root, Debian)
 	GLANCECTL_E2E=1 $(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./e2e
+
+bench-service: build-host ## the image service beside the original Glance and nginx: a table, six minutes (root, Debian)
+	@./e2e/packages.sh
+	@$(GO) run ./e2e/cmd/benchservice
 
 lab: ## nodes to try a proposal on, with their addresses and an SSH key (root, Debian)
 	@$(GO) run ./e2e/cmd/lab up

@@ -34,6 +34,8 @@ var (
 	keystoneScript string
 	//go:embed scripts/keystone-prepare.sh
 	keystonePrepare string
+	//go:embed scripts/web.sh
+	webScript string
 	//go:embed scripts/glance.sh
 	glanceScript string
 	//go:embed scripts/glance-prepare.sh
@@ -92,7 +94,14 @@ func peerImage() image {
 	}
 }
 
-// Build builds all images that are missing.
+// webImage has an nginx that does not run.
+func webImage() image {
+	node := nodeImage()
+	return image{name: "web", below: &node, packages: []string{"nginx-light"}, script: webScript}
+}
+
+// Build builds all images that are missing, but for those that only a
+// benchmark needs.
 func Build(ctx context.Context, log io.Writer) error {
 	if err := Check(); err != nil {
 		return err

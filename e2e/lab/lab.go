@@ -49,6 +49,7 @@ type Config struct {
 	ImageNodes int  // image-1, image-2, ...: bare machines
 	Keystone   bool // auth-node
 	Database   bool // db-node
+	Nginx      bool // the image nodes have an nginx, which does not run
 	Peer       bool // peer-node: OpenStack Glance, configured and started by package e2e/peer
 	// DiskMiB limits what a node can write, by the node's name.
 	DiskMiB map[string]int
@@ -189,8 +190,12 @@ func (l *Lab) plan(ctx context.Context) error {
 			return err
 		}
 	}
+	nodes := nodeImage()
+	if l.config.Nginx {
+		nodes = webImage()
+	}
 	for i := range l.config.ImageNodes {
-		if err := add(fmt.Sprintf("image-%d", i+1), imageNumber+i+1, nodeImage(), speaksFirst("22")); err != nil {
+		if err := add(fmt.Sprintf("image-%d", i+1), imageNumber+i+1, nodes, speaksFirst("22")); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,81 @@
+package benchservice
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// serve returns a server that keeps nothing but the length of the last body.
+func serve(t *testing.T) (s target, got *int64) {
+	t.Helper()
+	got = new(int64)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /small", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Header.Get("X-Auth-Token"))
+	})
+	mux.HandleFunc("GET /large", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "3000000")
+		_, _ = io.CopyN(w, zeros{}, 3_000_000)
+	})
+	mux.HandleFunc("POST /v2/images", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, `{"id": "some-id"}`)
+	})
+	mux.HandleFunc("PUT /v2/images/some-id/file", func(w http.ResponseWriter, r *http.Request) {
+		*got, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusNoContent)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return target{strings.TrimPrefix(server.URL, "http://"), "secret"}, got
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestAsk(t *testing.T) {
+	s, _ := serve(t)
+	if body, err := s.ask(t.Context(), "GET", "/small"); string(body) != "secret" || err != nil {
+		t.Errorf("ask = %q, %v; want the token", body, err)
+	}
+	if _, err := s.ask(t.Context(), "GET", "/nowhere"); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("ask for what is not there: %v; want 404", err)
+	}
+}
+
+func TestRepeat(t *testing.T) {
+	s, _ := serve(t)
+	rate, err := s.repeat(t.Context(), 2, 50*time.Millisecond, s.head("GET", "/small"))
+	if rate <= 0 || err != nil {
+		t.Errorf("repeat = %g, %v; want some a second", rate, err)
+	}
+	if _, err := s.repeat(t.Context(), 2, time.Minute, s.head("GET", "/nowhere")); err == nil {
+		t.Error("repeat does not mind a 404")
+	}
+}
+
+func TestTransfers(t *testing.T) {
+	s, got := serve(t)
+	id, err := s.create(t.Context(), "x")
+	if id != "some-id" || err != nil {
+		t.Fatalf("create = %q, %v", id, err)
+	}
+	if _, err := s.upload(t.Context(), id, 5_000_000, newBlock()); err != nil || *got != 5_000_000 {
+		t.Errorf("upload: %v, %d bytes arrived; want 5000000", err, *got)
+	}
+	if _, err := s.download(t.Context(), "/large", 3_000_000, 3); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.download(t.Context(), "/large", 3_000_001, 1); err == nil {
+		t.Error("download does not mind a file that is too short")
+	}
+}

@@ -1,0 +1,158 @@
+package benchservice
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/rand"
+	"crypto/sha512"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const mib = 1 << 20
+
+// block is what the data of images consists of, again and again.
+type block [mib]byte
+
+func newBlock() *block {
+	b := new(block)
+	rand.Read(b[:]) // never fails
+	return b
+}
+
+// create makes an image without data and returns its ID.
+func (t target) create(ctx context.Context, name string) (string, error) {
+	c, err := t.dial(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	body := fmt.Sprintf(`{"name": %q, "disk_format": "raw", "container_format": "bare", "visibility": "private"}`, name)
+	request := t.head("POST", "/v2/images", "Content-Type: application/json", fmt.Sprintf("Content-Length: %d", len(body)))
+	if _, err := c.Write(append(request, body...)); err != nil {
+		return "", err
+	}
+	r, err := c.receive()
+	if err != nil {
+		return "", err
+	}
+	answer := make([]byte, r.length)
+	if _, err := io.ReadFull(c.in, answer); err != nil {
+		return "", err
+	}
+	var im struct{ ID string }
+	if err := json.Unmarshal(answer, &im); err != nil || r.code != 201 || im.ID == "" {
+		return "", fmt.Errorf("create an image: answered %d: %.300s", r.code, answer)
+	}
+	return im.ID, nil
+}
+
+// upload sends size bytes as the data of an image and returns how long that
+// took, until the answer.
+func (t target) upload(ctx context.Context, id string, size int64, b *block) (time.Duration, error) {
+	c, err := t.dial(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	begun := time.Now()
+	head := t.head("PUT", "/v2/images/"+id+"/file", "Content-Type: application/octet-stream", fmt.Sprintf("Content-Length: %d", size))
+	if _, err := c.Write(head); err != nil {
+		return 0, err
+	}
+	for left := size; left > 0; {
+		n, err := c.Write(b[:min(left, mib)])
+		if err != nil {
+			return 0, fmt.Errorf("upload: %w", err)
+		}
+		left -= int64(n)
+	}
+	r, err := c.receive()
+	if err == nil && r.code != 204 {
+		err = fmt.Errorf("upload: answered %d", r.code)
+	}
+	return time.Since(begun), err
+}
+
+// remove deletes an image.
+func (t target) remove(ctx context.Context, id string) error {
+	c, err := t.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.Write(t.head("DELETE", "/v2/images/"+id)); err != nil {
+		return err
+	}
+	r, err := c.receive()
+	if err == nil && r.code != 204 {
+		err = fmt.Errorf("delete an image: answered %d", r.code)
+	}
+	return err
+}
+
+// download fetches a path over several connections at once and returns how
+// long it took until the last had all of its size bytes.
+func (t target) download(ctx context.Context, path string, size int64, conns int) (time.Duration, error) {
+	g, ctx := errgroup.WithContext(ctx)
+	begun := time.Now()
+	for range conns {
+		g.Go(func() error {
+			c, err := t.dial(ctx)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return c.fetch(path, size)
+		})
+	}
+	err := g.Wait()
+	return time.Since(begun), err
+}
+
+// fetch reads over what is at a path, which must have size bytes.
+func (c *conn) fetch(path string, size int64) error {
+	if _, err := c.Write(c.head("GET", path)); err != nil {
+		return err
+	}
+	r, err := c.receive()
+	if err != nil {
+		return err
+	}
+	if r.code != 200 || r.length != size {
+		return fmt.Errorf("download %s: answered %d with %d bytes; want %d", path, r.code, r.length, size)
+	}
+	left := size - int64(c.in.Buffered())
+	buf := make([]byte, 256<<10)
+	for left > 0 {
+		n, err := c.Read(buf[:min(int64(len(buf)), left)])
+		if err != nil {
+			return fmt.Errorf("download %s: %d bytes are missing: %w", path, left, err)
+		}
+		left -= int64(n)
+	}
+	return nil
+}
+
+// hashing measures the two digests that every upload needs, each alone, and
+// returns the bytes a second of the slower one.
+func hashing(b *block) float64 {
+	slower := 0.0
+	for _, h := range []hash.Hash{md5.New(), sha512.New()} {
+		const n = 512
+		begun := time.Now()
+		for range n {
+			h.Write(b[:])
+		}
+		rate := n * mib / time.Since(begun).Seconds()
+		if slower == 0 || rate < slower {
+			slower = rate
+		}
+	}
+	return slower
+}
