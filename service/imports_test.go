@@ -339,7 +339,7 @@ func TestKilled(t *testing.T) {
 		eventually(t, id+" to be "+want, func() bool {
 			return strings.Contains(d.call("GET", "/v2/images/"+id, "").body, `"status": "`+want+`"`)
 		})
-		if strings.Contains(d.call("GET", "/v2/images/"+id, "").body, "os_glance") {
+		if strings.Contains(d.call("GET", "/v2/images/"+id, "").body, "os_glance_import_task") {
 			t.Errorf("image %s is still locked", id)
 		}
 	}

@@ -107,7 +107,7 @@ func (s *Images) claimLocation(ctx context.Context, before *Image, r LocationReq
 	if err != nil {
 		return nil, nil, err
 	}
-	importing, err := s.take(ctx, before, task.task.ID)
+	importing, err := s.take(ctx, before, task.task.ID, &delivery{quiet: true})
 	if err != nil {
 		task.end(ctx, TaskFailure, func(t *Task) { t.Message = "The image was not free." })
 		return nil, nil, err
@@ -137,7 +137,7 @@ func (p *placing) place(ctx context.Context, importing *Image) {
 	}
 	// The image is what was asked for. A hash that comes later is no part of
 	// the task: nobody has to wait for it or clean up after it.
-	s.succeeded(context.WithoutCancel(ctx), p.run, active)
+	s.succeeded(context.WithoutCancel(ctx), p.run, active, importing.Status)
 	if active.HashValue == nil && !s.o.Locations.NoHash {
 		p.hashLater(ctx, active)
 	}

@@ -119,9 +119,11 @@ type Catalog interface {
 	// still take it to Deleted or back to Active. An image is deleted only if
 	// Protected is as in before, else ErrConflict. The property ImportLock is
 	// changed only if it is as in before, else ErrConflict and nothing is
-	// written. Of an image that is and stays active or deactivated, the last
-	// location is not taken away, by whatever updates at once: ErrConflict and
-	// nothing is written.
+	// written; and so are the locations of an image that has it in before. A
+	// location that both have and that is not there any more stays away. Of an
+	// image that is and stays active or deactivated, the last location is not
+	// taken away, by whatever updates at once: ErrConflict and nothing is
+	// written.
 	Update(ctx context.Context, before, after *Image) error
 
 	// Members returns the members of an image in the order they were added.

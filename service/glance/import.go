@@ -8,24 +8,28 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
 // An ImportRequest says how the data of an image is to come.
 type ImportRequest struct {
 	Method string
-	URI    string          // of WebDownload
+	URI    string // of WebDownload
+	To     StoreChoice
 	Body   json.RawMessage // the request as it was made, for the task's input
 }
 
 // Import begins to bring data into an image. It returns when that is under
 // way; the image is importing, with a task that says how it goes, and in the
-// end active, or queued again with neither data nor staged data.
+// end active, or queued again with neither data nor staged data. An image that
+// CopyImage brings into more stores is active all the time.
 //
-// ErrInvalid if the method is not offered or the URI may not be fetched;
-// ErrNotFound; ErrForbidden; ErrConflict if the image is not in the right
-// status for the method, has no formats, or is busy with another import;
-// ErrUnavailable when the service is about to end.
+// ErrInvalid if the method is not offered, the choice of stores makes no sense,
+// the data is there already or the URI may not be fetched; ErrNotFound;
+// ErrForbidden; ErrConflict if the image is not in the right status for the
+// method, has no formats, is busy with another import, or there is no such
+// store; ErrUnavailable when the service is about to end.
 func (s *Images) Import(ctx context.Context, id ID, r ImportRequest) error {
 	if !slices.Contains(s.imports.Methods, r.Method) {
 		return refuse(ErrInvalid, "Unknown import method name '%s'.", r.Method)
@@ -37,7 +41,8 @@ func (s *Images) Import(ctx context.Context, id ID, r ImportRequest) error {
 	if err != nil {
 		return err
 	}
-	if err := s.allowImport(ctx, before, r); err != nil {
+	to, err := s.allowImport(ctx, before, r)
+	if err != nil || to == nil {
 		return err
 	}
 	if before, err = s.freed(ctx, before, r); err != nil {
@@ -46,41 +51,47 @@ func (s *Images) Import(ctx context.Context, id ID, r ImportRequest) error {
 	if !s.imports.enter() {
 		return refuse(ErrUnavailable, "The service is about to end.")
 	}
-	task, importing, err := s.claimImport(ctx, before, r)
+	task, importing, err := s.claimImport(ctx, before, r, to)
 	if err != nil {
 		s.imports.running.Done()
 		return err
 	}
 	go func() {
 		defer s.imports.running.Done()
-		s.run(WithCaller(s.imports.ctx, CallerFrom(ctx)), task, importing, r)
+		s.run(WithCaller(s.imports.ctx, CallerFrom(ctx)), task, importing, r, to)
 	}()
 	return nil
 }
 
-// allowImport reports why data may not be brought into im that way.
-func (s *Images) allowImport(ctx context.Context, im *Image, r ImportRequest) error {
+// allowImport reports why data may not be brought into im that way, or else
+// where it goes; nil if it is there already.
+func (s *Images) allowImport(ctx context.Context, im *Image, r ImportRequest) (*delivery, error) {
 	live, err := s.busy(ctx, im)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := importable(im, r.Method, live); err != nil {
-		return err
+		return nil, err
 	}
-	if err := s.allow(CallerFrom(ctx), ModifyImage, Target{Image: im}); err != nil {
-		return err
+	rule := ModifyImage
+	if r.Method == CopyImage {
+		rule = CopyImageRule
+	}
+	if err := s.allow(CallerFrom(ctx), rule, Target{Image: im}); err != nil {
+		return nil, err
 	}
 	if live {
-		return activeTask()
+		return nil, activeTask()
 	}
-	if r.Method != WebDownload {
-		return nil
+	to, err := s.plan(im, r)
+	if err != nil || r.Method != WebDownload {
+		return to, err
 	}
 	if err := s.imports.Fetcher.Check(ctx, r.URI); err != nil {
 		s.o.Log.InfoContext(ctx, "a URI may not be fetched", "image", im.ID, "cause", err)
-		return refuse(ErrInvalid, "URI for %s does not pass filtering: %s", WebDownload, r.URI)
+		return nil, refuse(ErrInvalid, "URI for %s does not pass filtering: %s", WebDownload, r.URI)
 	}
-	return nil
+	return to, nil
 }
 
 func activeTask() error { return refuse(ErrConflict, "Image has active task") }
@@ -97,8 +108,10 @@ func importable(im *Image, method string, live bool) error {
 		status = Queued
 	}
 	switch {
-	case status == Active:
+	case status == Active && method != CopyImage:
 		return refuse(ErrConflict, "Image with status active cannot be target for import")
+	case status != Active && method == CopyImage:
+		return refuse(ErrConflict, "Only images with status active can be targeted for copying")
 	case method == WebDownload && status != Queued:
 		return refuse(ErrConflict, "Image needs to be in 'queued' state to use '%s' method", method)
 	case method == GlanceDirect && (status != Uploading || im.Size == nil):
@@ -122,6 +135,9 @@ func (s *Images) busy(ctx context.Context, im *Image) (bool, error) {
 	id, held := im.Properties[ImportLock]
 	if !held {
 		return false, nil
+	}
+	if strings.HasPrefix(id, removalLock) {
+		return s.now().Sub(im.UpdatedAt) < deadAfter, nil
 	}
 	t, err := s.imports.Tasks.Task(ctx, id)
 	if errors.Is(err, ErrNotFound) {
@@ -157,12 +173,19 @@ func (s *Images) freed(ctx context.Context, im *Image, r ImportRequest) (*Image,
 }
 
 // claimImport makes a task and takes the image for it, against all others.
-func (s *Images) claimImport(ctx context.Context, before *Image, r ImportRequest) (*run, *Image, error) {
+func (s *Images) claimImport(ctx context.Context, before *Image, r ImportRequest, to *delivery) (*run, *Image, error) {
+	stores := []*string{nil} // one store, which has no name
+	if s.stores.named {
+		stores = stores[:0]
+		for _, store := range to.to {
+			stores = append(stores, &store.ID)
+		}
+	}
 	input, err := json.Marshal(struct {
 		Image   ID              `json:"image_id"`
 		Request json.RawMessage `json:"import_req"`
-		Backend []*string       `json:"backend"` // one store, which has no name
-	}{before.ID, r.Body, []*string{nil}})
+		Backend []*string       `json:"backend"`
+	}{before.ID, r.Body, stores})
 	if err != nil {
 		return nil, nil, fmt.Errorf("import %s: %w", before.ID, err)
 	}
@@ -170,7 +193,7 @@ func (s *Images) claimImport(ctx context.Context, before *Image, r ImportRequest
 	if err != nil {
 		return nil, nil, err
 	}
-	importing, err := s.take(ctx, before, task.task.ID)
+	importing, err := s.take(ctx, before, task.task.ID, to)
 	if err != nil {
 		task.end(ctx, TaskFailure, func(t *Task) { t.Message = "The image was not free." })
 		return nil, nil, err
@@ -178,15 +201,16 @@ func (s *Images) claimImport(ctx context.Context, before *Image, r ImportRequest
 	return task, importing, nil
 }
 
-// take makes the image importing, for one task only.
-func (s *Images) take(ctx context.Context, before *Image, taskID string) (*Image, error) {
+// take gives the image to one task only, and makes it importing unless it is
+// active.
+func (s *Images) take(ctx context.Context, before *Image, taskID string, to *delivery) (*Image, error) {
 	importing := before.Clone()
-	if err := importing.moveTo(Importing); err != nil {
-		return nil, err
+	if importing.Status != Active {
+		if err := importing.moveTo(Importing); err != nil {
+			return nil, err
+		}
 	}
-	if importing.Properties == nil {
-		importing.Properties = make(map[string]string)
-	}
+	to.mark(importing)
 	importing.Properties[ImportLock] = taskID
 	err := s.catalog.Update(ctx, before, importing)
 	switch {
@@ -201,25 +225,28 @@ func (s *Images) take(ctx context.Context, before *Image, taskID string) (*Image
 }
 
 // run is an import from the moment on when it has the image to its end.
-func (s *Images) run(ctx context.Context, r *run, importing *Image, req ImportRequest) {
-	active, err := s.bring(ctx, r, importing, req)
+func (s *Images) run(ctx context.Context, r *run, importing *Image, req ImportRequest, to *delivery) {
+	active, err := s.bring(ctx, r, importing, req, to)
 	end := context.WithoutCancel(ctx)
 	s.unstage(end, importing.ID)
 	if err != nil {
-		s.giveBack(end, importing)
+		s.endImport(end, r, importing.ID, to)
 		s.failed(ctx, r, importing, err)
 		return
 	}
-	s.succeeded(end, r, active)
+	s.succeeded(end, r, active, importing.Status)
 }
 
-// succeeded ends the task of an import that made the image active.
-func (s *Images) succeeded(ctx context.Context, r *run, active *Image) {
+// succeeded ends the task of an import that made the image active, or found it
+// so.
+func (s *Images) succeeded(ctx context.Context, r *run, active *Image, from Status) {
 	r.end(ctx, TaskSuccess, func(t *Task) {
 		t.Message, t.Result = r.progress(), resultOf(active)
 	})
 	s.notify(ctx, Event{Type: "image.upload", Image: active})
-	s.notify(ctx, Event{Type: "image.activate", Image: active})
+	if from != Active {
+		s.notify(ctx, Event{Type: "image.activate", Image: active})
+	}
 }
 
 // resultOf is what comes of a task that brought data into im. An ID needs no
@@ -248,9 +275,9 @@ func (s *Images) failed(ctx context.Context, r *run, im *Image, err error) {
 	}
 }
 
-// bring brings data into an image that is importing, and returns the image
-// when it is active. It waits until not too many others do the same.
-func (s *Images) bring(ctx context.Context, r *run, importing *Image, req ImportRequest) (*Image, error) {
+// bring brings data into an image that the task has taken, and returns the
+// image when it is active. It waits until not too many others do the same.
+func (s *Images) bring(ctx context.Context, r *run, im *Image, req ImportRequest, to *delivery) (*Image, error) {
 	defer r.alive(ctx)()
 	release, err := s.slot(ctx)
 	if err != nil {
@@ -258,42 +285,61 @@ func (s *Images) bring(ctx context.Context, r *run, importing *Image, req Import
 	}
 	defer release()
 	if err := r.change(ctx, func(t *Task) { t.Status = TaskProcessing }); err != nil {
-		return nil, fmt.Errorf("import %s: %w", importing.ID, err)
+		return nil, fmt.Errorf("import %s: %w", im.ID, err)
 	}
-	var size int64
-	if importing.Size != nil {
-		size = *importing.Size
-	}
-	if err := s.limitImport(ctx, size, req); err != nil {
+	if err := s.limitImport(ctx, im, req); err != nil {
 		return nil, err
 	}
-	s.notify(ctx, Event{Type: "image.prepare", Image: importing})
-	if req.URI != "" {
-		n, err := s.fetch(ctx, importing.ID, req.URI)
-		if err != nil {
-			return nil, err
+	s.notify(ctx, Event{Type: "image.prepare", Image: im})
+	if req.Method == CopyImage {
+		if im.Size != nil {
+			to.size = *im.Size
 		}
-		size = n
+		to.open = func(ctx context.Context) (io.ReadCloser, error) { return s.copied(ctx, im) }
+		return s.deliver(ctx, r, im, to)
 	}
-	data, err := s.unpack(ctx, importing, size)
+	size, err := s.arrive(ctx, im, req.URI)
+	if err != nil {
+		return nil, err
+	}
+	to.open = func(ctx context.Context) (io.ReadCloser, error) { return s.unpacked(ctx, im, size) }
+	to.finish = func(im *Image) { s.inject(CallerFrom(ctx), im) }
+	return s.deliver(ctx, r, im, to)
+}
+
+// arrive has the data in the staging area, from uri unless that is empty, and
+// returns how much there is.
+func (s *Images) arrive(ctx context.Context, im *Image, uri string) (int64, error) {
+	switch {
+	case uri != "":
+		return s.fetch(ctx, im.ID, uri)
+	case im.Size != nil:
+		return *im.Size, nil
+	}
+	return 0, nil
+}
+
+// unpacked returns the staged data of an image as it is to be stored.
+func (s *Images) unpacked(ctx context.Context, im *Image, size int64) (io.ReadCloser, error) {
+	data, err := s.unpack(ctx, im, size)
 	if errors.Is(err, ErrNotFound) {
-		return nil, refuse(ErrNotFound, "The staged data of image %s is not here.", importing.ID)
+		return nil, refuse(ErrNotFound, "The staged data of image %s is not here.", im.ID)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("import %s: %w", importing.ID, err)
+		return nil, fmt.Errorf("import %s: %w", im.ID, err)
 	}
-	defer data.Close()
-	return s.store(ctx, importing, counter{data, &r.copied}, func(active *Image) {
-		delete(active.Properties, ImportLock)
-		s.inject(CallerFrom(ctx), active)
-	})
+	return data, nil
 }
 
 // limitImport returns ErrTooLarge if an import would take more than the
 // caller's project may use. What is to be fetched goes through the staging
 // area; what is there already has a size.
-func (s *Images) limitImport(ctx context.Context, size int64, req ImportRequest) error {
+func (s *Images) limitImport(ctx context.Context, im *Image, req ImportRequest) error {
 	if req.URI == "" {
+		var size int64
+		if im.Size != nil {
+			size = *im.Size
+		}
 		return s.limit(ctx, ImageSizeTotal, size>>20)
 	}
 	if err := s.limit(ctx, ImageStageTotal, 0); err != nil {

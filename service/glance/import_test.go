@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -26,10 +27,7 @@ type importer struct {
 func newImporter(t testing.TB, o glance.Options, more ...glance.Store) *importer {
 	t.Helper()
 	h := &importer{tasks: new(memory.Tasks), staging: new(memory.Store), web: &web{data: map[string]io.Reader{}}}
-	o.Import = glance.ImportOptions{
-		Methods: []string{glance.GlanceDirect, glance.WebDownload},
-		Tasks:   h.tasks, Staging: h.staging, Fetcher: h.web,
-	}
+	o.Import = h.offered()
 	h.house = newHouse(t, o, more...)
 	clock := func() time.Time { return time.Date(2026, 11, 20, 4, 30, 0, 0, time.UTC) }
 	h.tasks.Now = clock
@@ -39,6 +37,14 @@ func newImporter(t testing.TB, o glance.Options, more ...glance.Store) *importer
 		}
 	})
 	return h
+}
+
+// offered is how data comes into images of the house.
+func (h *importer) offered() glance.ImportOptions {
+	return glance.ImportOptions{
+		Methods: []string{glance.GlanceDirect, glance.WebDownload},
+		Tasks:   h.tasks, Staging: h.staging, Fetcher: h.web,
+	}
 }
 
 // web is a Fetcher of what is in it.
@@ -64,6 +70,11 @@ func (w *web) Fetch(_ context.Context, uri string) (io.ReadCloser, int64, error)
 		size = w.size
 	}
 	return io.NopCloser(r), size, nil
+}
+
+// free says that an import has left nothing but what it always leaves.
+func free(im *glance.Image) bool {
+	return maps.Equal(im.Properties, map[string]string{glance.ImportingStores: "", glance.FailedStores: ""})
 }
 
 // stage makes an image with staged data.
@@ -119,7 +130,7 @@ func TestStageAndImport(t *testing.T) {
 	}
 	task := h.finish(t, im.ID)
 	im = h.get(t, im.ID)
-	if im.Status != glance.Active || *im.Size != 3 || *im.VirtualSize != 3 || im.Checksum == nil || len(im.Locations) != 1 || len(im.Properties) != 0 {
+	if im.Status != glance.Active || *im.Size != 3 || *im.VirtualSize != 3 || im.Checksum == nil || len(im.Locations) != 1 || !free(im) {
 		t.Errorf("imported image is %+v", im)
 	}
 	if got, err := h.read(as(t, "member t1"), im.ID, 0, -1); got != "abc" || err != nil {
@@ -193,7 +204,7 @@ func TestImportFails(t *testing.T) {
 				t.Errorf("task is %+v; want it failed: %s", task, test.message)
 			}
 			h.isFresh(t, im.ID)
-			if im := h.get(t, im.ID); len(im.Properties) > 0 || h.staging.Len() > 0 {
+			if im := h.get(t, im.ID); !free(im) || h.staging.Len() > 0 {
 				t.Errorf("image is %+v, with %d objects staged; want no trace of the import", im, h.staging.Len())
 			}
 			if err := h.Drain(t.Context()); err != nil {
@@ -365,7 +376,7 @@ func TestDrainBreaksOff(t *testing.T) {
 		t.Errorf("task is %+v", task)
 	}
 	is(t, "Import after Drain", h.Import(as(t, "member t1"), im.ID, download), glance.ErrUnavailable)
-	if got := h.get(t, im.ID); got.Status != glance.Queued || len(got.Properties) > 0 {
+	if got := h.get(t, im.ID); got.Status != glance.Queued || !free(got) {
 		t.Errorf("after a refused import the image is %+v", got)
 	}
 }
@@ -457,7 +468,7 @@ func TestImportNew(t *testing.T) {
 func TestImportOptions(t *testing.T) {
 	all := glance.ImportOptions{Methods: []string{glance.GlanceDirect, glance.WebDownload}, Tasks: new(memory.Tasks), Staging: new(memory.Store), Fetcher: new(web)}
 	for what, change := range map[string]func(o *glance.ImportOptions){
-		"an unknown method": func(o *glance.ImportOptions) { o.Methods = []string{"copy-image"} },
+		"an unknown method": func(o *glance.ImportOptions) { o.Methods = []string{"copy"} },
 		"no tasks":          func(o *glance.ImportOptions) { o.Tasks = nil },
 		"no staging":        func(o *glance.ImportOptions) { o.Staging = nil },
 		"no fetcher":        func(o *glance.ImportOptions) { o.Fetcher = nil },

@@ -51,12 +51,14 @@ func (s *Images) ImportNew(ctx context.Context, r NewImportRequest) (*Task, erro
 
 // runNew makes the image and runs an import into it.
 func (s *Images) runNew(ctx context.Context, task *run, r NewImportRequest) {
-	importing, err := s.begin(ctx, task, r.Draft)
+	to := newDelivery([]*Backend{s.stores.byDefault()}, false)
+	to.quiet = true
+	importing, err := s.begin(ctx, task, r.Draft, to)
 	if err != nil {
 		s.failed(ctx, task, nil, err)
 		return
 	}
-	active, err := s.bring(ctx, task, importing, ImportRequest{Method: WebDownload, URI: r.URI})
+	active, err := s.bring(ctx, task, importing, ImportRequest{Method: WebDownload, URI: r.URI}, to)
 	end := context.WithoutCancel(ctx)
 	s.unstage(end, importing.ID)
 	if err != nil {
@@ -65,11 +67,11 @@ func (s *Images) runNew(ctx context.Context, task *run, r NewImportRequest) {
 		s.failed(ctx, task, importing, err)
 		return
 	}
-	s.succeeded(end, task, active)
+	s.succeeded(end, task, active, importing.Status)
 }
 
 // begin makes an image that is importing.
-func (s *Images) begin(ctx context.Context, task *run, d Draft) (*Image, error) {
+func (s *Images) begin(ctx context.Context, task *run, d Draft, to *delivery) (*Image, error) {
 	created, err := s.Create(ctx, d)
 	if err != nil {
 		return nil, err
@@ -86,7 +88,7 @@ func (s *Images) begin(ctx context.Context, task *run, d Draft) (*Image, error) 
 		s.undo(ctx, im)
 		return nil, fmt.Errorf("import task: %w", err)
 	}
-	importing, err := s.take(ctx, im, task.task.ID)
+	importing, err := s.take(ctx, im, task.task.ID, to)
 	if err != nil {
 		s.undo(ctx, im)
 		return nil, err

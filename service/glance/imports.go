@@ -76,8 +76,8 @@ type imports struct {
 func newImports(o ImportOptions) (*imports, error) {
 	for _, method := range o.Methods {
 		switch {
-		case method != GlanceDirect && method != WebDownload:
-			return nil, fmt.Errorf("import method %q: there are %s and %s", method, GlanceDirect, WebDownload)
+		case method != GlanceDirect && method != WebDownload && method != CopyImage:
+			return nil, fmt.Errorf("import method %q: there are %s, %s and %s", method, GlanceDirect, WebDownload, CopyImage)
 		case o.Tasks == nil || o.Staging == nil || method == WebDownload && o.Fetcher == nil:
 			return nil, fmt.Errorf("import method %s: there is nothing to do it with", method)
 		}

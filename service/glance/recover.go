@@ -17,7 +17,8 @@ type Discarder interface {
 
 // abandon puts an image in order whose import is dead: its task has failed,
 // nothing is left of its data, and it is queued again. An image that the task
-// was about to make is deleted. ErrConflict if it is not dead after all.
+// was about to make is deleted. An image that was active by then stays so, with
+// the data that it is known to have. ErrConflict if it is not dead after all.
 func (s *Images) abandon(ctx context.Context, im *Image) error {
 	ctx = context.WithoutCancel(ctx)
 	// With another value in the lock, the import cannot end well any more,
@@ -36,7 +37,13 @@ func (s *Images) abandon(ctx context.Context, im *Image) error {
 	}
 	free := mine.Clone()
 	delete(free.Properties, ImportLock)
-	if err := s.removeTraces(ctx, im); err != nil {
+	if free.Properties[ImportingStores] != "" {
+		free.Properties[ImportingStores] = ""
+	}
+	if im.Status == Importing {
+		free.Locations = nil // of other services, which tell of each store
+	}
+	if err := s.removeTraces(ctx, free); err != nil {
 		return err
 	}
 	if im.Status == Importing {

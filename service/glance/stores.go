@@ -1,6 +1,7 @@
 package glance
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -90,6 +91,15 @@ func (b *backends) byID(id string) (*Backend, bool) {
 	return nil, false
 }
 
+// wanted returns the store that a caller chose; where stores have no names
+// there is nothing to choose.
+func (b *backends) wanted(id string) (*Backend, bool) {
+	if id == "" || !b.named {
+		return b.byDefault(), true
+	}
+	return b.byID(id)
+}
+
 // of returns the store that a location is in: the one that it names, unless
 // stores have been renamed or had no names when it was written; else the one
 // that knows the URL for its own, or that has its scheme, the default one
@@ -115,6 +125,14 @@ func (b *backends) of(l Location) (*Backend, bool) {
 	return nil, false
 }
 
+// have says whether im has data in the store.
+func (b *backends) have(im *Image, store *Backend) bool {
+	return slices.ContainsFunc(im.Locations, func(l Location) bool {
+		at, ok := b.of(l)
+		return ok && at == store
+	})
+}
+
 // at returns a new location in store s.
 func (s *Backend) at(url string) Location {
 	l := Location{URL: url, Metadata: map[string]string{}, Status: Active}
@@ -122,6 +140,31 @@ func (s *Backend) at(url string) Location {
 		l.Metadata[StoreKey] = s.ID
 	}
 	return l
+}
+
+// NamedStores returns the stores, if they have names, and which of them is the
+// default one; otherwise nil.
+func (s *Images) NamedStores() (all []Backend, byDefault int) {
+	if !s.stores.named {
+		return nil, 0
+	}
+	return slices.Clone(s.stores.all), s.stores.chosen
+}
+
+// StoreIDs returns the names of the stores that have data of im, in the order
+// in which they got it; none where stores have no names, and none of a
+// deactivated image for whoever may not read it.
+func (s *Images) StoreIDs(ctx context.Context, im *Image) []string {
+	if !s.stores.named || im.Status == Deactivated && !CallerFrom(ctx).Admin {
+		return nil
+	}
+	var ids []string
+	for _, l := range im.Locations {
+		if store, ok := s.stores.of(l); ok && l.Status == Active {
+			ids = append(ids, store.ID)
+		}
+	}
+	return ids
 }
 
 // Sources returns the locations of im that have data, in the order in which

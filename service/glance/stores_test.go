@@ -2,8 +2,11 @@ package glance_test
 
 import (
 	"context"
+	"crypto/md5"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,12 +17,17 @@ import (
 )
 
 // A shelf is a store in memory whose URLs have its name, as those of a file
-// store have its directory. It fails to Open with err, if that is not nil.
+// store have its directory. It fails to Open with err, and to Put with putErr,
+// if they are not nil. Once Put has the data it calls atPut, if that is not nil.
 type shelf struct {
 	memory.Store
-	name string
-	err  error
-	puts int
+	name   string
+	err    error
+	putErr error
+	delErr error
+	atPut  func()
+
+	atDelete func()
 }
 
 func (s *shelf) prefix() string { return "memory://" + s.name + "/" }
@@ -27,8 +35,13 @@ func (s *shelf) prefix() string { return "memory://" + s.name + "/" }
 func (s *shelf) Owns(url string) bool { return strings.HasPrefix(url, s.prefix()) }
 
 func (s *shelf) Put(ctx context.Context, id glance.ID, r io.Reader) (string, int64, error) {
-	s.puts++
+	if s.putErr != nil {
+		return "", 0, s.putErr
+	}
 	url, n, err := s.Store.Put(ctx, id, r)
+	if s.atPut != nil {
+		s.atPut()
+	}
 	return strings.Replace(url, "memory://", s.prefix(), 1), n, err
 }
 
@@ -42,31 +55,69 @@ func (s *shelf) Open(ctx context.Context, url string, off, n int64) (io.ReadClos
 }
 
 func (s *shelf) Delete(ctx context.Context, url string) error {
+	if s.atDelete != nil {
+		s.atDelete()
+	}
+	if s.delErr != nil {
+		return s.delErr
+	}
 	return s.Store.Delete(ctx, s.inner(url))
 }
 
 // A mansion is a house with named stores.
 type mansion struct {
-	*house
+	*importer
 	shelves map[string]*shelf
+	stores  []glance.Backend
+	o       glance.Options
 }
 
 // newMansion returns a house with the stores named, the first of them the
-// default one; weights are by name.
+// default one; weights are by name. The store web takes no data.
 func newMansion(t testing.TB, o glance.Options, weights map[string]int, names ...string) *mansion {
 	t.Helper()
-	m := &mansion{house: newHouse(t, glance.Options{}), shelves: make(map[string]*shelf)}
+	m := &mansion{importer: newImporter(t, glance.Options{}), shelves: make(map[string]*shelf)}
+	o.Import = m.offered()
+	o.Import.Methods = append(o.Import.Methods, glance.CopyImage)
 	var stores []glance.Backend
 	for _, name := range names {
 		m.shelves[name] = &shelf{name: name}
-		stores = append(stores, glance.Backend{Store: m.shelves[name], ID: name, Kind: "memory", Weight: weights[name]})
+		stores = append(stores, glance.Backend{Store: m.shelves[name], ID: name, Kind: "memory", Weight: weights[name], ReadOnly: name == "web"})
 	}
-	images, err := glance.New(m.catalog, stores, m.options(o))
+	m.stores, m.o = stores, o
+	return m.reopen(t)
+}
+
+// reopen lets another process work with what the house has.
+func (m *mansion) reopen(t testing.TB) *mansion {
+	t.Helper()
+	images, err := glance.New(m.catalog, m.stores, m.options(m.o))
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.Images = images
+	t.Cleanup(func() {
+		if err := images.Drain(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	return m
+}
+
+// holds checks which of the shelves have an image's data, and no others.
+func (m *mansion) holds(t *testing.T, id glance.ID, want string) {
+	t.Helper()
+	var got []string
+	for name, s := range m.shelves {
+		if rc, err := s.Store.Open(t.Context(), "memory://"+string(id), 0, -1); err == nil {
+			rc.Close()
+			got = append(got, name)
+		}
+	}
+	slices.Sort(got)
+	if strings.Join(got, "") != want {
+		t.Errorf("%v have data of image %s; want %s", got, id, want)
+	}
 }
 
 // put records that image id has data in the shelves, under URLs as they are
@@ -77,6 +128,7 @@ func (m *mansion) put(t *testing.T, id glance.ID, data string, places ...string)
 	before := m.get(t, id)
 	after := before.Clone()
 	after.Status, after.Size = glance.Active, p(int64(len(data)))
+	after.Checksum = p(fmt.Sprintf("%x", md5.Sum([]byte(data))))
 	for _, place := range places {
 		name, claim, old := strings.Cut(place, "?")
 		url, _, err := m.shelves[name].Put(t.Context(), id, strings.NewReader(data))

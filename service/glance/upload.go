@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 )
 
@@ -14,6 +13,9 @@ type UploadOptions struct {
 	// Size is how much the caller says is coming; 0 means it does not say. It
 	// only serves to refuse what is too large before it is sent.
 	Size int64
+	// Store is the ID of the store that takes the data, if stores have names;
+	// empty means the default one.
+	Store string
 }
 
 // Upload stores what r yields as the data of a queued image, which is active
@@ -21,11 +23,16 @@ type UploadOptions struct {
 // ends, the image is queued again and no data is left.
 //
 // ErrConflict if the image is not queued, ErrInvalid if its formats are not
-// set or r fails, ErrTooLarge past the size limit, ErrWrongFormat if the data
-// is not what the image was declared to be or is dangerous to open, ErrGone if
-// the image was deleted meanwhile, and what the store says.
+// set, there is no such store or r fails, ErrTooLarge past the size limit,
+// ErrWrongFormat if the data is not what the image was declared to be or is
+// dangerous to open, ErrGone if the image was deleted meanwhile or the store
+// takes no data, and what the store says.
 func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions) error {
 	c := CallerFrom(ctx)
+	store, ok := s.stores.wanted(o.Store)
+	if !ok {
+		return refuse(ErrInvalid, "Store for identifier %s not found", o.Store)
+	}
 	if err := s.limit(ctx, ImageSizeTotal, 0); err != nil {
 		return err
 	}
@@ -40,6 +47,9 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 	if err := saving.moveTo(Saving); err != nil {
 		return err
 	}
+	if store.ReadOnly {
+		return storeDisabled()
+	}
 	if o.Size > s.o.MaxSize {
 		return incoming(tooLarge())
 	}
@@ -47,7 +57,7 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 		return err
 	}
 	s.notify(ctx, Event{Type: "image.prepare", Image: saving})
-	active, err := s.receive(ctx, saving, r, o.Size)
+	active, err := s.receive(ctx, store, saving, incomingData{r, o.Size})
 	if err != nil {
 		s.release(context.WithoutCancel(ctx), saving, err)
 		return incoming(err)
@@ -57,15 +67,22 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 	return nil
 }
 
+// incomingData is what a client sends, and how much it says that is; 0 if it
+// does not say.
+type incomingData struct {
+	io.Reader
+	size int64
+}
+
 // receive stores data that a client sends, if quotas allow it.
-func (s *Images) receive(ctx context.Context, saving *Image, r io.Reader, size int64) (*Image, error) {
+func (s *Images) receive(ctx context.Context, to *Backend, saving *Image, data incomingData) (*Image, error) {
 	if err := s.limit(ctx, ImageCountUploading, 0); err != nil {
 		return nil, err
 	}
-	if err := s.admit(ctx, saving.ID, size); err != nil {
+	if err := s.admit(ctx, saving.ID, data.size); err != nil {
 		return nil, err
 	}
-	return s.store(ctx, saving, r, nil)
+	return s.store(ctx, to, saving, data.Reader)
 }
 
 // claim moves the image from queued to saving, for one uploader only.
@@ -85,71 +102,6 @@ func (s *Images) claim(ctx context.Context, before, saving *Image) error {
 		return fmt.Errorf("upload %s: %w", before.ID, err)
 	}
 	return nil
-}
-
-// store writes the data of an image that is saving or importing and makes it
-// active, with what finish changes in it besides, if that is not nil. After an
-// error the store has no data of it.
-func (s *Images) store(ctx context.Context, saving *Image, r io.Reader, finish func(active *Image)) (*Image, error) {
-	room, limited, err := s.room(ctx, saving.ID)
-	if err != nil {
-		return nil, err
-	}
-	in := &source{ctx: ctx, r: r, left: s.o.MaxSize, limited: limited, room: room, inspection: s.inspect(saving)}
-	d := newDigester(in, s.newHash(), &s.blocks)
-	store := s.stores.byDefault()
-	url, n, err := store.Put(ctx, saving.ID, d)
-	checksum, sum := d.finish()
-	if err != nil {
-		return nil, in.explain(saving.ID, err)
-	}
-	active := saving.Clone()
-	err = active.moveTo(Active)
-	active.Size, active.Checksum = &n, &checksum
-	algo := s.o.HashAlgo
-	active.HashAlgo, active.HashValue = &algo, &sum
-	active.Locations = []Location{store.at(url)}
-	// The data is safe now: what the caller hangs up on is no longer lost.
-	ctx = context.WithoutCancel(ctx)
-	if err == nil {
-		err = s.judge(ctx, active, in.verdict())
-	}
-	if finish != nil {
-		finish(active)
-	}
-	if err == nil {
-		err = s.count(ctx, saving, active)
-	}
-	if err == nil {
-		return active, nil
-	}
-	if s.taken(ctx, saving, url, err) {
-		return nil, refuse(ErrConflict, "Image %s was taken over by somebody else.", saving.ID)
-	}
-	if derr := store.Delete(ctx, url); derr != nil && !errors.Is(derr, ErrNotFound) {
-		s.o.Log.ErrorContext(ctx, "data of a failed upload stays behind", "image", saving.ID, "error", derr)
-	}
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
-		return nil, refuse(ErrGone, "Image %s could not be found after upload. The image may have been deleted during the upload.", saving.ID)
-	}
-	if errors.Is(err, ErrWrongFormat) || errors.Is(err, ErrTooLarge) {
-		return nil, err
-	}
-	return nil, fmt.Errorf("upload %s: %w", saving.ID, err)
-}
-
-// taken says that the object at url belongs to somebody else by now, who took
-// the image away from an upload or import that was thought to be dead.
-func (s *Images) taken(ctx context.Context, importing *Image, url string, err error) bool {
-	if !errors.Is(err, ErrConflict) {
-		return false
-	}
-	now, err := s.catalog.Get(ctx, importing.ID, false)
-	if errors.Is(err, ErrNotFound) {
-		return false
-	}
-	return err != nil || now.Status == Saving || now.Status == Importing && now.Properties[ImportLock] != importing.Properties[ImportLock] ||
-		slices.ContainsFunc(now.Locations, func(l Location) bool { return l.URL == url })
 }
 
 // release makes the image queued again after a failed upload.

@@ -41,6 +41,8 @@ func Run(t *testing.T, open func(t *testing.T) glance.Catalog) {
 		{"formats change in the status that is known", formatsChange},
 		{"one of many imports gets the lock", oneLocks},
 		{"the import lock is changed by who knows it", lockChanges},
+		{"the import lock guards the locations", lockGuardsLocations},
+		{"locations that are gone stay away", goneStayAway},
 
 		{"delete", remove},
 		{"pending delete", pendingDelete},

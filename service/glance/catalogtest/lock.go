@@ -124,3 +124,54 @@ func formatsChange(t *testing.T, c glance.Catalog) {
 	}
 	same(t, "image after refused updates", get(t, c, id(1)), want)
 }
+
+// lockGuardsLocations has an import add locations that has lost the image.
+func lockGuardsLocations(t *testing.T, c glance.Catalog) {
+	create(t, c, full(1))
+	change(t, c, id(1), func(im *glance.Image) { im.Properties[glance.ImportLock] = "a" })
+	mine := get(t, c, id(1))
+	more := clone(mine)
+	more.Locations = append(more.Locations, glance.Location{URL: "file:///images/2", Status: glance.Active})
+	if err := c.Update(t.Context(), mine, more); err != nil {
+		t.Errorf("Update of the locations by who holds the lock: %v", err)
+	}
+	mine = get(t, c, id(1))
+	lost := clone(mine)
+	lost.Name = p("not to be seen")
+	lost.Locations = append(lost.Locations, glance.Location{URL: "file:///images/3", Status: glance.Active})
+	for _, lock := range []string{"b", ""} {
+		change(t, c, id(1), func(im *glance.Image) { im.Properties = locked(im, lock).Properties })
+		want := get(t, c, id(1))
+		is(t, "Update of the locations by who has lost the lock", c.Update(t.Context(), mine, lost), glance.ErrConflict)
+		same(t, "image after a refused update", get(t, c, id(1)), want)
+	}
+	// Others do not need the lock.
+	free := get(t, c, id(1))
+	change(t, c, id(1), func(im *glance.Image) { im.Properties[glance.ImportLock] = "c" })
+	less := clone(free)
+	less.Locations = less.Locations[1:]
+	if err := c.Update(t.Context(), free, less); err != nil {
+		t.Errorf("Update of the locations by who knows of no lock: %v", err)
+	}
+}
+
+// goneStayAway has two updates take a location away each.
+func goneStayAway(t *testing.T, c glance.Catalog) {
+	im := full(1)
+	im.Locations = nil
+	for _, url := range []string{"a", "b", "c"} {
+		im.Locations = append(im.Locations, glance.Location{URL: "http://" + url, Status: glance.Active})
+	}
+	create(t, c, im)
+	before := get(t, c, id(1))
+	for i := range 2 {
+		after := clone(before)
+		after.Locations = append(append([]glance.Location{}, before.Locations[:i]...), before.Locations[i+1:]...)
+		if err := c.Update(t.Context(), before, after); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := get(t, c, id(1)).Locations; len(got) != 1 || got[0].URL != "http://c" {
+		t.Errorf("locations are %v; want c alone", got)
+	}
+}

@@ -97,7 +97,8 @@ func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error
 	}
 	was, locked := before.Properties[glance.ImportLock]
 	is, stays := after.Properties[glance.ImportLock]
-	if holds, held := im.Properties[glance.ImportLock]; (locked != stays || was != is) && (locked != held || was != holds) {
+	moved := !slices.EqualFunc(before.Locations, after.Locations, func(a, b glance.Location) bool { return a.URL == b.URL })
+	if holds, held := im.Properties[glance.ImportLock]; (locked != stays || was != is || locked && moved) && (locked != held || was != holds) {
 		return fmt.Errorf("image %s: %s has changed: %w", im.ID, glance.ImportLock, glance.ErrConflict)
 	}
 	if im.Status == after.Status && keepsData(after.Status) && len(im.Locations) > 0 &&

@@ -62,9 +62,10 @@ func New(images *glance.Images, o Options) *API {
 		images:     images,
 		o:          o,
 		properties: imageProperties(images.DiskFormats(), images.ContainerFormats()),
-		versions:   versions(o),
 	}
-	a.table = slices.Concat(a.routes(), a.taskRoutes(), a.importRoutes(), a.locationRoutes(), a.cacheRoutes(), a.usageRoutes())
+	stores, _ := images.NamedStores()
+	a.versions = versions(o, len(stores) > 0)
+	a.table = slices.Concat(a.routes(), a.taskRoutes(), a.importRoutes(), a.storeRoutes(), a.locationRoutes(), a.cacheRoutes(), a.usageRoutes())
 	if o.Definitions != nil {
 		a.table = append(a.table, (&metadefs{o.Definitions, o.LimitDefault, o.LimitMax}).routes()...)
 	}

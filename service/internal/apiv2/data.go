@@ -24,7 +24,10 @@ func (a *API) upload(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	err = a.images.Upload(r.Context(), id, r.Body, glance.UploadOptions{Size: max(r.ContentLength, 0)})
+	err = a.images.Upload(r.Context(), id, r.Body, glance.UploadOptions{
+		Size:  max(r.ContentLength, 0),
+		Store: r.Header.Get(storeHeader),
+	})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"glancectl/service/glance"
@@ -17,6 +18,9 @@ func (a *API) appendImage(ctx context.Context, b []byte, im *glance.Image) []byt
 	self := "/v2/images/" + string(im.ID)
 	b = append(b, '{')
 	for _, name := range slices.Sorted(maps.Keys(im.Properties)) {
+		if hidden(name) {
+			continue
+		}
 		b = appendName(b, name)
 		b = append(appendString(b, im.Properties[name]), ", "...)
 	}
@@ -44,7 +48,17 @@ func (a *API) appendImage(ctx context.Context, b []byte, im *glance.Image) []byt
 	b = appendMember(b, "self", self)
 	b = appendMember(b, "file", self+"/file")
 	b = appendName(b, "schema")
-	return append(appendString(b, "/v2/schemas/image"), '}')
+	b = appendString(b, "/v2/schemas/image")
+	if stores := a.images.StoreIDs(ctx, im); len(stores) > 0 {
+		b = appendName(append(b, ", "...), "stores")
+		b = appendString(b, strings.Join(stores, ","))
+	}
+	return append(b, '}')
+}
+
+// hidden says whether a property is an affair of the services alone.
+func hidden(name string) bool {
+	return name == "os_glance_stage_host" || name == "os_glance_hash_op_host"
 }
 
 func appendMember(b []byte, name, value string) []byte {

@@ -39,6 +39,7 @@ var update = flag.Bool("update", false, "rewrite the responses in testdata")
 //     admin (without a project), or anonymous;
 //   - Accept is application/json unless the request says otherwise, and
 //     "Accept: -" sends none;
+//   - Until repeats the request until the answer has that text;
 //   - $255x stands for 255 times x;
 //   - the first image has the ID 00000000-0000-4000-8000-000000000001, and
 //     each image is a second younger than the one before.
@@ -78,7 +79,13 @@ func play(t *testing.T, addr string, files []txtar.File) {
 	if len(files) < 2 || files[0].Name != "request" || files[1].Name != "response" {
 		t.Fatalf("archive: want a request and a response, got %q", files[0].Name)
 	}
-	got := exchange(t, addr, string(files[0].Data))
+	request, until := cutUntil(string(files[0].Data))
+	got := exchange(t, addr, request)
+	for limit := time.Now().Add(10 * time.Second); !strings.Contains(got, until); got = exchange(t, addr, request) {
+		if time.Now().After(limit) {
+			t.Fatalf("%s: no answer with %s; the last one is\n%s", request, until, got)
+		}
+	}
 	if *update {
 		files[1].Data = []byte(got)
 		return
@@ -86,6 +93,16 @@ func play(t *testing.T, addr string, files []txtar.File) {
 	if diff := cmp.Diff(string(files[1].Data), got); diff != "" {
 		t.Errorf("%s(-want +got):\n%s", files[0].Data, diff)
 	}
+}
+
+var untilLine = regexp.MustCompile(`(?m)^Until: (.*)\n`)
+
+// cutUntil takes the text that is waited for out of a request.
+func cutUntil(request string) (rest, text string) {
+	if m := untilLine.FindStringSubmatch(request); m != nil {
+		text = m[1]
+	}
+	return untilLine.ReplaceAllString(request, ""), text
 }
 
 // exchange sends one request and returns the answer as it stands in archives.
@@ -111,7 +128,7 @@ func exchange(t *testing.T, addr, request string) string {
 	}
 	var b strings.Builder
 	fmt.Fprintln(&b, resp.StatusCode)
-	for _, name := range []string{"Allow", "Accept-Patch", "Content-Type", "Content-Range", "Content-Md5", "Location"} {
+	for _, name := range []string{"Allow", "Accept-Patch", "Content-Type", "Content-Range", "Content-Md5", "Location", "OpenStack-Image-Store-Ids"} {
 		if v := resp.Header.Get(name); v != "" {
 			fmt.Fprintf(&b, "%s: %s\n", name, v)
 		}
@@ -181,33 +198,40 @@ func newService(t testing.TB, o Options) *service {
 // newServiceWith is newService with more stores, of which none takes uploads.
 func newServiceWith(t testing.TB, o Options, l glance.LocationOptions, more ...glance.Backend) *service {
 	t.Helper()
+	store := new(memory.Store)
+	s := newServiceOf(t, o, glance.Options{Locations: l}, append([]glance.Backend{{Store: store}}, more...))
+	s.store = store
+	return s
+}
+
+// newServiceOf is newService with these stores.
+func newServiceOf(t testing.TB, o Options, images glance.Options, stores []glance.Backend) *service {
+	t.Helper()
 	var made atomic.Int64
 	start := time.Date(2026, 11, 20, 4, 30, 0, 0, time.UTC)
 	now := func() time.Time { return start.Add(time.Duration(made.Load()) * time.Second) }
-	s := &service{catalog: &memory.Catalog{Now: now}, store: new(memory.Store)}
-	images, err := glance.New(s.catalog, append([]glance.Backend{{Store: s.store}}, more...), glance.Options{
-		Locations:     l,
-		Now:           now,
-		NewID:         func() glance.ID { return numbered(made.Add(1)) },
-		MaxSize:       1000,
-		PropertyQuota: 5,
-		TagQuota:      3,
-		MemberQuota:   2,
-		Import: glance.ImportOptions{
-			Methods: []string{glance.GlanceDirect, glance.WebDownload},
-			Tasks:   &memory.Tasks{Now: now}, Staging: new(memory.Store), Fetcher: slowWeb{},
-		},
-	})
+	s := &service{catalog: &memory.Catalog{Now: now}}
+	images.Now = now
+	images.NewID = func() glance.ID { return numbered(made.Add(1)) }
+	images.MaxSize, images.PropertyQuota, images.TagQuota, images.MemberQuota = 1000, 5, 3, 2
+	images.Import = glance.ImportOptions{
+		Methods: []string{glance.GlanceDirect, glance.WebDownload},
+		Tasks:   &memory.Tasks{Now: now}, Staging: new(memory.Store), Fetcher: slowWeb{},
+	}
+	if stores[0].ID != "" {
+		images.Import.Methods = append(images.Import.Methods, glance.CopyImage)
+	}
+	served, err := glance.New(s.catalog, stores, images)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		images.Drain(ctx) // broken off are the downloads that never end
+		served.Drain(ctx) // broken off are the downloads that never end
 	})
 	o.Definitions = metadef.New(&memory.Metadefs{Now: now}, metadef.Options{})
-	s.images, s.api = images, New(images, o)
+	s.images, s.api = served, New(served, o)
 	return s
 }
 

@@ -46,6 +46,7 @@ func (a *API) createImage(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Location", base(r)+"/v2/images/"+string(im.ID))
 	a.offerImport(w.Header())
+	a.offerStores(w.Header())
 	return reply(w, http.StatusCreated, a.appendImage(r.Context(), nil, im))
 }
 

@@ -2,6 +2,7 @@ package apiv2
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"glancectl/service/glance"
@@ -47,7 +48,7 @@ func (a *API) stage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) importImage(w http.ResponseWriter, r *http.Request) error {
-	req, err := parseImport(r)
+	req, err := a.parseImport(r)
 	if err != nil {
 		return err
 	}
@@ -63,9 +64,8 @@ func (a *API) importImage(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// parseImport reads what an import is to do. What only has a meaning with
-// several stores is checked and has none.
-func parseImport(r *http.Request) (req glance.ImportRequest, err error) {
+// parseImport reads what an import is to do.
+func (a *API) parseImport(r *http.Request) (req glance.ImportRequest, err error) {
 	v, err := readJSON(r)
 	if err != nil {
 		return req, err
@@ -82,34 +82,50 @@ func parseImport(r *http.Request) (req glance.ImportRequest, err error) {
 	if !ok {
 		return req, bad("Import request requires a 'name' field.")
 	}
+	if !slices.Contains(a.images.ImportMethods(), name) {
+		return req, bad("Unknown import method name '%s'.", name)
+	}
 	uri, ok := method["uri"].(string)
 	if !ok && method["uri"] != nil {
 		return req, bad("Import request requires 'uri' to be a string.")
 	}
-	if err := checkStores(body, r.Header.Get("X-Image-Meta-Store")); err != nil {
+	to, err := parseStores(body, r.Header.Get(storeHeader))
+	if err != nil {
 		return req, err
 	}
-	req = glance.ImportRequest{Method: name, Body: appendJSON(nil, body)}
+	req = glance.ImportRequest{Method: name, To: to, Body: appendJSON(nil, body)}
 	if name == glance.WebDownload {
 		req.URI = uri
 	}
 	return req, nil
 }
 
-func checkStores(body map[string]any, header string) error {
-	for _, name := range []string{"all_stores", "all_stores_must_succeed"} {
+// parseStores reads which stores an import is for. Whether there are such, and
+// whether that makes sense, is not decided here.
+func parseStores(body map[string]any, header string) (c glance.StoreChoice, err error) {
+	for _, name := range []string{"all_stores_must_succeed", "all_stores"} {
 		if _, ok := body[name].(bool); !ok && body[name] != nil {
-			return bad("'%s' must be boolean value only", name)
+			return c, bad("'%s' must be boolean value only", name)
 		}
 	}
-	_, named := body["stores"]
-	switch {
-	case body["all_stores"] == true && (named || header != ""):
-		return bad("All_stores parameter can't be used with x-image-meta-store header or stores parameter")
-	case named && header != "":
-		return bad("Stores parameter and x-image-meta-store header can't be both specified")
-	case body["all_stores_must_succeed"] == false:
-		return bad("All_stores_must_succeed can only be set with enabled_backends")
+	c = glance.StoreChoice{
+		Header: header,
+		All:    body["all_stores"] == true,
+		Partly: body["all_stores_must_succeed"] == false,
 	}
-	return nil
+	v, named := body["stores"]
+	if !named {
+		return c, nil
+	}
+	all, ok := v.(list)
+	if !ok {
+		return c, bad("'stores' must be a list of store identifiers")
+	}
+	c.Stores = make([]string, len(all))
+	for i := range all {
+		if c.Stores[i], ok = all[i].(string); !ok || c.Stores[i] == "" {
+			return c, bad("'stores' must be a list of store identifiers")
+		}
+	}
+	return c, nil
 }

@@ -12,16 +12,25 @@ type version struct{ id, status string }
 // versions returns what clients are told they can rely on, by what the service
 // has, in the order of the original. What can be asked for stands in the list,
 // and nothing else: clients look here before they use it.
-func versions(o Options) []version {
-	ids := []string{"v2.9", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"}
+func versions(o Options, namedStores bool) []version {
+	const current = "v2.17"
+	ids := []string{"v2.15"}
 	if o.Cache != nil {
-		ids = append([]string{"v2.16", "v2.14"}, ids...)
+		ids = []string{"v2.16", "v2.15", "v2.14"}
 	}
+	if namedStores {
+		ids = append(ids, "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8")
+	} else {
+		ids = append(ids, "v2.9")
+	}
+	ids = append(ids, current, "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
 	all := make([]version, len(ids))
 	for i, id := range ids {
 		all[i] = version{id, "SUPPORTED"}
+		if id == current {
+			all[i].status = "CURRENT"
+		}
 	}
-	all[0].status = "CURRENT"
 	return all
 }
 

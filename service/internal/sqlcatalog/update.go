@@ -135,6 +135,11 @@ func (c *Catalog) refused(ctx context.Context, tx *sql.Tx, before *glance.Image)
 
 func (c *Catalog) updateBelongings(ctx context.Context, tx *sql.Tx, before, after *glance.Image) error {
 	w := writer{dialect: c.target.dialect, tx: tx, id: after.ID, now: after.UpdatedAt}
+	if lock, locked := before.Properties[glance.ImportLock]; locked && !slices.EqualFunc(before.Locations, after.Locations, sameURL) {
+		if err := w.holds(ctx, lock); err != nil {
+			return err
+		}
+	}
 	if gone(before.Status) && !gone(after.Status) && before.DeletedAt != nil {
 		if err := w.restoreAll(ctx, *before.DeletedAt); err != nil {
 			return err
@@ -163,6 +168,8 @@ func (c *Catalog) updateBelongings(ctx context.Context, tx *sql.Tx, before, afte
 	}
 	return nil
 }
+
+func sameURL(a, b glance.Location) bool { return a.URL == b.URL }
 
 func sameLocation(a, b glance.Location) bool {
 	return a.URL == b.URL && a.Status == b.Status && maps.Equal(a.Metadata, b.Metadata)

@@ -103,6 +103,17 @@ func (w writer) unlock(ctx context.Context, value string) error {
 	return err
 }
 
+// holds returns ErrConflict unless the import lock has the value given.
+func (w writer) holds(ctx context.Context, value string) error {
+	var n int
+	err := w.tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM image_properties WHERE image_id = ? AND name = ? AND value = ? AND deleted = ?`,
+		w.id, glance.ImportLock, value, false).Scan(&n)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: %s is not %s", glance.ErrConflict, glance.ImportLock, value)
+	}
+	return err
+}
+
 // setTags makes what differs between before and after so in the table.
 func (w writer) setTags(ctx context.Context, before, after []string) error {
 	for _, tag := range before {
@@ -179,8 +190,7 @@ func (w writer) setLocations(ctx context.Context, before []glance.Location, im *
 		}
 	}
 	for _, r := range rows {
-		known := slices.ContainsFunc(before, func(l glance.Location) bool { return l.URL == r.url })
-		if r.used || !known || r.status == string(glance.Deleted) {
+		if r.used || !hasURL(before, r.url) || r.status == string(glance.Deleted) {
 			continue
 		}
 		want := r
@@ -206,6 +216,10 @@ func (w writer) keepsLocation(ctx context.Context) error {
 		err = fmt.Errorf("%w: no location would be left", glance.ErrConflict)
 	}
 	return err
+}
+
+func hasURL(list []glance.Location, url string) bool {
+	return slices.ContainsFunc(list, func(l glance.Location) bool { return l.URL == url })
 }
 
 // locationStatus is the status of a location of an image: with the image, what
