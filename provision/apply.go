@@ -53,12 +53,16 @@ type applier struct {
 	o       *Options
 	tell    teller
 	nodes   map[string]*applied
+
+	mu        sync.Mutex // of report
+	report    *Report
+	verifying sync.WaitGroup // of services
 }
 
 // applied is a node during an apply. Targets of one node take turns, so that
 // one goroutine at a time uses it.
 type applied struct {
-	mu sync.Mutex // targets of one node take turns
+	mu sync.Mutex // held by who uses the node or asks whether it is out
 
 	name        string
 	m           *machine
@@ -72,10 +76,10 @@ type applied struct {
 
 // Apply makes the changes of a plan: the stages in order, the targets of a
 // stage side by side. A target that fails is left out of later stages, and
-// so is every other target on its node; the others go on. After each target
-// it is observed once more, and what was changed must be as wanted; after
-// the last stage, if it came to that, the checks of changed nodes are asked
-// until they pass.
+// so is every other target on its node; the others go on. What was changed is
+// observed once more and must be as wanted: services while later stages go on,
+// machines after the last stage, if it came to that. Then the checks of changed
+// nodes are asked until they pass.
 //
 // When ctx ends, ops that have begun end or are cut off without harm, nothing
 // else begins, and the report says so. The error is the report's Err, or why
@@ -86,20 +90,20 @@ func Apply(ctx context.Context, p *Plan, connect Connect, o Options) (*Report, e
 	}
 	a := newApplier(p, connect, &o)
 	defer a.close()
-	report := new(Report)
 	whole := true
 	for i := 0; i < len(p.Stages) && whole; {
 		n := p.beside(i)
-		whole = a.stages(ctx, p.Stages[i:i+n], report)
+		whole = a.stages(ctx, p.Stages[i:i+n])
 		i += n
 	}
-	if whole && !o.NoVerify {
-		a.verify(ctx, report)
-	}
 	if whole { // what was only begun need not work yet
-		a.checks(ctx, report)
+		a.confirm(ctx)
+	}
+	a.verifying.Wait()
+	if whole {
 		a.refresh(ctx)
 	}
+	report := a.report
 	report.Interrupted = ctx.Err() != nil
 	err := report.Err()
 	if report.Interrupted && !errors.Is(err, context.Cause(ctx)) {
@@ -109,7 +113,7 @@ func Apply(ctx context.Context, p *Plan, connect Connect, o Options) (*Report, e
 }
 
 func newApplier(p *Plan, connect Connect, o *Options) *applier {
-	a := &applier{plan: p, connect: connect, o: o, nodes: make(map[string]*applied)}
+	a := &applier{plan: p, connect: connect, o: o, nodes: make(map[string]*applied), report: new(Report)}
 	a.tell.to = o.Events
 	for name, n := range p.nodes {
 		an := &applied{name: name, outstanding: make(map[string]bool)}
@@ -154,7 +158,7 @@ func (s *PlannedStage) doomed() bool {
 
 // stages works on stages side by side and reports whether the next may begin.
 // If one is doomed the others need not begin.
-func (a *applier) stages(ctx context.Context, stages []PlannedStage, report *Report) bool {
+func (a *applier) stages(ctx context.Context, stages []PlannedStage) bool {
 	for i := range stages {
 		if stages[i].doomed() {
 			stages = stages[i : i+1]
@@ -169,10 +173,16 @@ func (a *applier) stages(ctx context.Context, stages []PlannedStage, report *Rep
 		wg.Go(func() { results[i], whole[i] = a.stage(ctx, &s) })
 	}
 	wg.Wait()
+	next := !slices.Contains(whole, false)
 	for _, r := range results {
-		report.Targets = append(report.Targets, r...)
+		a.mu.Lock()
+		a.report.Targets = append(a.report.Targets, r...)
+		a.mu.Unlock()
+		if next {
+			a.verifyServices(ctx, r)
+		}
 	}
-	return !slices.Contains(whole, false)
+	return next
 }
 
 // stage works on one stage and reports whether the next may begin.
@@ -215,19 +225,29 @@ func (a *applier) stage(ctx context.Context, s *PlannedStage) (reports []TargetR
 // replaceOnce gives a Once stage another target when the planned one is on a
 // node that has failed since.
 func (a *applier) replaceOnce(ctx context.Context, s *PlannedStage) {
-	if !s.Once || len(s.Targets) == 0 || a.nodes[s.Targets[0].Host].out == nil {
+	if !s.Once || len(s.Targets) == 0 || !a.nodes[s.Targets[0].Host].isOut() {
 		return
 	}
 	for _, t := range s.candidates {
 		n := a.nodes[t.Host]
-		if n.out != nil || a.plan.nodes[t.Host].err != nil || ctx.Err() != nil {
+		if n.isOut() || a.plan.nodes[t.Host].err != nil || ctx.Err() != nil {
 			continue
 		}
+		n.mu.Lock()
+		defer n.mu.Unlock()
 		pt := PlannedTarget{Host: t.Host, Name: t.Name, target: t, Receipt: n.receipt}
-		pt.Changes, pt.Err = a.observeAgain(ctx, n, t)
+		o := a.observeAgain(ctx, n, t)[0]
+		pt.Changes, pt.Err = o.changes, o.err
 		s.Targets = []PlannedTarget{pt}
 		return
 	}
+}
+
+// isOut reports whether the node is left out.
+func (n *applied) isOut() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.out != nil
 }
 
 // target works on one target.
@@ -288,18 +308,6 @@ func (a *applier) change(ctx context.Context, n *applied, t *PlannedTarget, even
 		n.changed = true
 	}
 	return w.done, err
-}
-
-// observeAgain observes a target anew, as if nothing else were changing.
-func (a *applier) observeAgain(ctx context.Context, n *applied, t Target) ([]Change, error) {
-	if err := a.open(ctx, n); err != nil {
-		return nil, err
-	}
-	facts, err := n.m.Look(ctx, targetQueries(t))
-	if err != nil {
-		return nil, err
-	}
-	return observeTarget(ctx, &node{name: n.name, m: n.m, facts: facts, changing: make(map[string]bool)}, t)
 }
 
 // refresh brings the receipts of nodes up to date that saw no change, or of

@@ -5,59 +5,28 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 )
 
 // checkPause is between two tries of a check.
 const checkPause = 250 * time.Millisecond
 
-// checks asks the checks of all targets on nodes where something was
-// changed and nothing failed.
-func (a *applier) checks(ctx context.Context, report *Report) {
-	type todo struct {
-		stage string
-		t     *PlannedTarget
-	}
-	byNode := make(map[string][]todo)
-	var names []string
+// checks asks the checks of all targets on a node, until one fails.
+func (a *applier) checks(ctx context.Context, n *applied) {
 	for i := range a.plan.Stages {
 		s := &a.plan.Stages[i]
 		for j := range s.Targets {
 			t := &s.Targets[j]
-			if n := a.nodes[t.Host]; !n.changed || n.out != nil || len(t.target.Checks) == 0 {
+			if t.Host != n.name || len(t.target.Checks) == 0 {
 				continue
 			}
-			if byNode[t.Host] == nil {
-				names = append(names, t.Host)
-			}
-			byNode[t.Host] = append(byNode[t.Host], todo{s.Name, t})
-		}
-	}
-	var mu sync.Mutex // of report
-	each(a.o.parallel(), names, func(host string) {
-		n := a.nodes[host]
-		for _, d := range byNode[host] {
-			event := Event{Stage: d.stage, Host: host, Target: d.t.Name}
-			if err := a.check(ctx, n, d.t.target.Checks, event); err != nil {
-				n.out = err
-				mu.Lock()
-				report.fail(d.stage, d.t, err)
-				mu.Unlock()
+			event := Event{Stage: s.Name, Host: t.Host, Target: t.Name}
+			if err := a.check(ctx, n, t.target.Checks, event); err != nil {
+				a.fail(n, TargetReport{Stage: s.Name, Host: t.Host, Name: t.Name}, err)
+				return
 			}
 		}
-	})
-}
-
-// fail notes that a target failed after its changes were made.
-func (r *Report) fail(stage string, t *PlannedTarget, err error) {
-	for i := range r.Targets {
-		if tr := &r.Targets[i]; tr.Stage == stage && tr.Host == t.Host && tr.Name == t.Name {
-			tr.Err = err
-			return
-		}
 	}
-	r.Targets = append(r.Targets, TargetReport{Stage: stage, Host: t.Host, Name: t.Name, Err: err})
 }
 
 // check asks checks, each until it passes or the time for all is up.

@@ -389,6 +389,8 @@ type doing struct {
 	id string
 	ok *atomic.Bool
 	do func(ctx context.Context) error
+
+	beside bool
 }
 
 func (d doing) ID() string                 { return d.id }
@@ -397,7 +399,7 @@ func (d doing) Observe(context.Context, provision.Reader, *provision.Facts) ([]p
 	if d.ok.Load() {
 		return nil, nil
 	}
-	return []provision.Change{{ID: d.id, Action: provision.Create, Summary: d.id, Do: func(ctx context.Context, w provision.Writer) error {
+	return []provision.Change{{ID: d.id, Action: provision.Create, Summary: d.id, Beside: d.beside, Do: func(ctx context.Context, w provision.Writer) error {
 		if err := d.do(ctx); err != nil {
 			return err
 		}
@@ -423,6 +425,43 @@ func TestDoKeepsOrder(t *testing.T) {
 	_, err := s.apply(stage("one", target("a", s.file("a", "one", "1"), d, bad, s.file("a", "two", "1"))))
 	if !errors.As(err, &failed) || failed.Step != "grant:y" || !strings.Contains(err.Error(), "access denied") {
 		t.Errorf("Apply = %v; want the step that failed", err)
+	}
+}
+
+// Changes that need nothing of each other are made at the same time, after
+// what stands before them. One that fails does not cut the others off.
+func TestDoBeside(t *testing.T) {
+	s := newSite(t)
+	var running atomic.Int32
+	both := make(chan struct{})
+	meet := func(context.Context) error {
+		if !s.exists("a", "one") {
+			return errors.New("too early")
+		}
+		if running.Add(1) == 2 {
+			close(both)
+		}
+		select {
+		case <-both:
+			return nil
+		case <-time.After(5 * time.Second):
+			return errors.New("the other one did not begin")
+		}
+	}
+	x := doing{id: "grant:x", ok: new(atomic.Bool), do: meet, beside: true}
+	y := doing{id: "grant:y", ok: new(atomic.Bool), do: meet, beside: true}
+	s.done(stage("one", target("a", s.file("a", "one", "1"), x, y)))
+
+	bad := doing{id: "grant:bad", ok: new(atomic.Bool), do: func(context.Context) error { return errors.New("access denied") }}
+	good := doing{id: "grant:good", ok: new(atomic.Bool), do: func(context.Context) error { return nil }, beside: true}
+	late := doing{id: "grant:late", ok: new(atomic.Bool), do: func(context.Context) error { return nil }}
+	report, err := s.apply(stage("one", target("a", bad, good, late)))
+	var failed *provision.StepError
+	if !errors.As(err, &failed) || failed.Step != "grant:bad" {
+		t.Errorf("Apply = %v; want the step that failed", err)
+	}
+	if done := report.Targets[0].Done; len(done) != 1 || done[0].ID != "grant:good" || late.ok.Load() {
+		t.Errorf("done: %v, late: %v; want good alone", done, late.ok.Load())
 	}
 }
 

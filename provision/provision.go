@@ -116,6 +116,9 @@ type Change struct {
 	// everything else. After either, Observe finds nothing.
 	Ops []Op
 	Do  func(ctx context.Context, w Writer) error
+	// Beside: of changes with Do, it needs nothing of the one before it, and
+	// both are made at the same time.
+	Beside bool
 }
 
 // A Target is a machine and the resources on it, in the order they are applied.

@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -34,7 +35,7 @@ func (w *worker) run(ctx context.Context) error {
 		return err
 	}
 	batch := before
-	for i := range w.changes {
+	for i := 0; i < len(w.changes); i++ {
 		c := &w.changes[i]
 		if c.Do == nil {
 			for j, o := range c.Ops {
@@ -49,7 +50,11 @@ func (w *worker) run(ctx context.Context) error {
 			return err
 		}
 		batch = nil
-		if err := w.call(ctx, i); err != nil {
+		first := i
+		for i+1 < len(w.changes) && w.changes[i+1].Do != nil && w.changes[i+1].Beside {
+			i++
+		}
+		if err := w.calls(ctx, first, i); err != nil {
 			return err
 		}
 	}
@@ -179,7 +184,28 @@ func (w *worker) finish(change int) {
 	w.say(StepDone, change)
 }
 
-// call makes a change that is not made of ops.
+// calls makes changes that are not made of ops, from the first to the last,
+// all at the same time. The error is that of the first that failed; the
+// others came to their end.
+func (w *worker) calls(ctx context.Context, first, last int) error {
+	errs := make([]error, last-first+1)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() { errs[i] = w.call(ctx, first+i) })
+	}
+	wg.Wait()
+	var failed error
+	for i, err := range errs {
+		if err == nil {
+			w.done = append(w.done, w.changes[first+i])
+		} else if failed == nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// call makes a change that is not made of ops, and tells of it.
 func (w *worker) call(ctx context.Context, i int) error {
 	w.say(StepStarted, i)
 	if err := ctx.Err(); err != nil {
@@ -188,7 +214,7 @@ func (w *worker) call(ctx context.Context, i int) error {
 	if err := w.changes[i].Do(ctx, w.node.m); err != nil {
 		return w.fail(w.changes[i].ID, err)
 	}
-	w.finish(i)
+	w.say(StepDone, i)
 	return nil
 }
 

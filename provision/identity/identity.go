@@ -189,6 +189,7 @@ type step struct {
 	id      string
 	action  provision.Action
 	summary string
+	beside  bool // as in provision.Change
 	do      func(ctx context.Context, s *session) error
 }
 
@@ -201,6 +202,7 @@ func (s *session) changes(id string, steps []step) []provision.Change {
 			ID:      id + "/" + step.id,
 			Action:  step.action,
 			Summary: step.summary,
+			Beside:  step.beside,
 			Do: func(ctx context.Context, w provision.Writer) error {
 				again := s.through(w)
 				defer again.close()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -222,8 +223,8 @@ func TestObserveEmpty(t *testing.T) {
 		}
 	}
 	want := []string{
-		"create project service", "create user glance", "create role admin",
-		"create role admin for user glance on project service", "create service glance (image)",
+		"create project service", "create user glance", "create role admin", "create service glance (image)",
+		"create role admin for user glance on project service",
 		"create public endpoint in RegionOne: http://p:9292",
 		"create internal endpoint in RegionOne: http://i:9292",
 		"create admin endpoint in RegionOne: http://a:9292",
@@ -320,30 +321,29 @@ func TestNothingPrintsAPassword(t *testing.T) {
 }
 
 // A registration that starts from nothing asks for nothing twice; what
-// somebody else has made since it looked is used.
+// somebody else has made since it looked is used. What can be made at the
+// same time is, and all of it before what belongs to it.
 func TestMake(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		taken string // the collection in which there is something since
-		want  []string
+		taken string     // the collection in which there is something since
+		want  [][]string // the requests for what is made at the same time, sorted
 	}{
-		{"from nothing", "", []string{
-			"POST /v3/projects", "POST /v3/users", "POST /v3/roles", "PUT /v3/projects/new/users/new/roles/new",
-			"POST /v3/services", "POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints",
+		{"from nothing", "", [][]string{
+			{"POST /v3/projects", "POST /v3/roles", "POST /v3/services", "POST /v3/users"},
+			{"POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints", "PUT /v3/projects/new/users/new/roles/new"},
 		}},
-		{"the project is there", "projects", []string{
-			"POST /v3/projects", "GET /v3/projects", "PATCH /v3/projects/theirs", "POST /v3/users", "POST /v3/roles",
-			"PUT /v3/projects/theirs/users/new/roles/new",
-			"POST /v3/services", "POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints",
+		{"the project is there", "projects", [][]string{
+			{"GET /v3/projects", "PATCH /v3/projects/theirs", "POST /v3/projects", "POST /v3/roles", "POST /v3/services", "POST /v3/users"},
+			{"POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints", "PUT /v3/projects/theirs/users/new/roles/new"},
 		}},
-		{"the user is there", "users", []string{
-			"POST /v3/projects", "POST /v3/users", "GET /v3/users", "PATCH /v3/users/theirs", "POST /v3/auth/tokens",
-			"POST /v3/roles", "PUT /v3/projects/new/users/theirs/roles/new",
-			"POST /v3/services", "POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints",
+		{"the user is there", "users", [][]string{
+			{"GET /v3/users", "PATCH /v3/users/theirs", "POST /v3/auth/tokens", "POST /v3/projects", "POST /v3/roles", "POST /v3/services", "POST /v3/users"},
+			{"POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints", "PUT /v3/projects/new/users/theirs/roles/new"},
 		}},
-		{"the role is there", "roles", []string{
-			"POST /v3/projects", "POST /v3/users", "POST /v3/roles", "GET /v3/roles", "PUT /v3/projects/new/users/new/roles/theirs",
-			"POST /v3/services", "POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints",
+		{"the role is there", "roles", [][]string{
+			{"GET /v3/roles", "POST /v3/projects", "POST /v3/roles", "POST /v3/services", "POST /v3/users"},
+			{"POST /v3/endpoints", "POST /v3/endpoints", "POST /v3/endpoints", "PUT /v3/projects/new/users/new/roles/theirs"},
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -359,18 +359,46 @@ func TestMake(t *testing.T) {
 				t.Fatal(err)
 			}
 			k.mu.Lock()
-			k.asked, applying = nil, true
+			applying = true
 			k.mu.Unlock()
-			for _, c := range changes {
-				if err := c.Do(t.Context(), direct{}); err != nil {
-					t.Fatalf("%s: %v", c.ID, err)
+			var got [][]string
+			for len(changes) > 0 {
+				n := 1
+				for n < len(changes) && changes[n].Beside {
+					n++
 				}
+				got = append(got, k.during(func() { doAll(t, changes[:n]) }))
+				changes = changes[n:]
 			}
-			if diff := cmp.Diff(test.want, k.asked); diff != "" {
+			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("requests (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// during returns the requests that do makes, sorted.
+func (k *keystone) during(do func()) []string {
+	k.mu.Lock()
+	k.asked = nil
+	k.mu.Unlock()
+	do()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Sorted(slices.Values(k.asked))
+}
+
+// doAll makes changes, all at the same time.
+func doAll(t *testing.T, changes []provision.Change) {
+	var wg sync.WaitGroup
+	for _, c := range changes {
+		wg.Go(func() {
+			if err := c.Do(t.Context(), direct{}); err != nil {
+				t.Errorf("%s: %v", c.ID, err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // makes answers as a Keystone that creates what it is told, and in one

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/domains"
@@ -42,9 +43,17 @@ func (s *session) fail(what string, err error) error {
 	return fmt.Errorf("%s in %s: %w", what, s.keystone, s.explain(err))
 }
 
+// domainIDs are the IDs of domains by name, as far as they were asked for.
+type domainIDs struct {
+	mu sync.Mutex // held while asking: nobody else need ask for the same
+	id map[string]string
+}
+
 // domain returns the ID of a domain.
 func (s *session) domain(ctx context.Context, name string) (string, error) {
-	if id := s.domains[name]; id != "" {
+	s.domains.mu.Lock()
+	defer s.domains.mu.Unlock()
+	if id := s.domains.id[name]; id != "" {
 		return id, nil
 	}
 	d, err := one(list(ctx, s, "domain "+name,
@@ -55,7 +64,7 @@ func (s *session) domain(ctx context.Context, name string) (string, error) {
 	if d == nil {
 		return "", fmt.Errorf("look for domain %s in %s: there is none: create it, or name another one", name, s.keystone)
 	}
-	s.domains[name] = d.ID
+	s.domains.id[name] = d.ID
 	return d.ID, nil
 }
 

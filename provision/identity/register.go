@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -12,6 +13,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/roles"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/services"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/users"
+	"golang.org/x/sync/errgroup"
 
 	"glancectl/provision"
 )
@@ -32,54 +34,77 @@ type registry struct {
 // asked for approval may think for longer than that.
 const fresh = 10 * time.Second
 
-// look asks the Keystone for everything.
+// look asks the Keystone for everything, as much at a time as there is no
+// answer to wait for.
 func (g Registration) look(ctx context.Context, s *session) (found registry, err error) {
 	found.at = time.Now()
-	if found.project, err = s.project(ctx, g.Domain, g.Project); err != nil {
-		return found, err
-	}
-	if found.user, err = s.user(ctx, g.Domain, g.User); err != nil {
-		return found, err
-	}
-	if found.role, err = s.role(ctx, g.Role); err != nil {
-		return found, err
-	}
-	if found.service, err = s.service(ctx, g.ServiceType, g.ServiceName); err != nil {
-		return found, err
-	}
-	if found.user != nil && found.user.Enabled {
-		if found.logsIn, err = s.canLogIn(ctx, found.user, g.Password); err != nil {
-			return found, err
+	all, each := errgroup.WithContext(ctx)
+	all.Go(func() (err error) {
+		found.project, err = s.project(each, g.Domain, g.Project)
+		return err
+	})
+	all.Go(func() (err error) {
+		if found.user, err = s.user(each, g.Domain, g.User); err == nil && found.user != nil && found.user.Enabled {
+			found.logsIn, err = s.canLogIn(each, found.user, g.Password)
 		}
-	}
-	if found.project != nil && found.user != nil && found.role != nil {
-		if found.assigned, err = s.assigned(ctx, found.user.ID, found.role.ID, found.project.ID); err != nil {
-			return found, err
+		return err
+	})
+	all.Go(func() (err error) {
+		found.role, err = s.role(each, g.Role)
+		return err
+	})
+	all.Go(func() (err error) {
+		if found.service, err = s.service(each, g.ServiceType, g.ServiceName); err == nil && found.service != nil {
+			found.endpoints, err = s.endpoints(each, found.service.ID)
 		}
+		return err
+	})
+	if err := all.Wait(); err != nil || found.project == nil || found.user == nil || found.role == nil {
+		return found, err
 	}
-	if found.service != nil {
-		found.endpoints, err = s.endpoints(ctx, found.service.ID)
-	}
+	found.assigned, err = s.assigned(ctx, found.user.ID, found.role.ID, found.project.ID)
 	return found, err
 }
 
-// compare says what is to be done, in an order that works. The steps share
-// what was found, and add to it what they make.
-func (g Registration) compare(all registry) []step {
+// compare says what is to be done, in an order that works: what stands by
+// itself, and then what belongs to it. The steps share what was found, and
+// add to it what they make, each to a field of its own.
+func (g Registration) compare(found registry) []step {
 	var steps []step
-	found := &all
+	var mu sync.RWMutex // held for writing while all of found is replaced
+	refresh := func(ctx context.Context, s *session) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(found.at) <= fresh {
+			return nil
+		}
+		again, err := g.look(ctx, s)
+		if err == nil {
+			found = again
+		}
+		return err
+	}
 	add := func(id string, action provision.Action, summary string, do making) {
-		steps = append(steps, step{id, action, summary, func(ctx context.Context, s *session) error {
-			if time.Since(found.at) > fresh {
-				again, err := g.look(ctx, s)
-				if err != nil {
-					return err
-				}
-				*found = again
+		steps = append(steps, step{id: id, action: action, summary: summary, do: func(ctx context.Context, s *session) error {
+			if err := refresh(ctx, s); err != nil {
+				return err
 			}
-			return do(ctx, s, found)
+			mu.RLock()
+			defer mu.RUnlock()
+			return do(ctx, s, &found)
 		}})
 	}
+	g.compareThings(&found, add)
+	things := len(steps)
+	g.compareTies(&found, add)
+	for i := range steps {
+		steps[i].beside = i != 0 && i != things
+	}
+	return steps
+}
+
+// compareThings adds what is to be done to project, user, role and service.
+func (g Registration) compareThings(found *registry, add func(id string, action provision.Action, summary string, do making)) {
 	switch {
 	case found.project == nil:
 		add("project", provision.Create, "project "+g.Project, g.makeProject)
@@ -97,9 +122,6 @@ func (g Registration) compare(all registry) []step {
 	if found.role == nil {
 		add("role", provision.Create, "role "+g.Role, g.makeRole)
 	}
-	if !found.assigned {
-		add("assignment", provision.Create, fmt.Sprintf("role %s for user %s on project %s", g.Role, g.User, g.Project), g.assign)
-	}
 	name := fmt.Sprintf("service %s (%s)", g.ServiceName, g.ServiceType)
 	switch {
 	case found.service == nil:
@@ -109,12 +131,19 @@ func (g Registration) compare(all registry) []step {
 	case !found.service.Enabled:
 		add("service", provision.Update, name+": enable", g.makeService)
 	}
+}
+
+// compareTies adds what is to be done to the user's role and the service's
+// endpoints.
+func (g Registration) compareTies(found *registry, add func(id string, action provision.Action, summary string, do making)) {
+	if !found.assigned {
+		add("assignment", provision.Create, fmt.Sprintf("role %s for user %s on project %s", g.Role, g.User, g.Project), g.assign)
+	}
 	for _, want := range g.wanted() {
 		if action, summary := want.compare(found.endpoints); summary != "" {
 			add("endpoint-"+string(want.face), action, summary, want.make)
 		}
 	}
-	return steps
 }
 
 // A making brings about what a step is for, if it is not so already. What it

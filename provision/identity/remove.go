@@ -17,7 +17,7 @@ import (
 func (m Removal) look(ctx context.Context, s *session) ([]step, error) {
 	var steps []step
 	add := func(id, summary string, do func(context.Context, *session) error) {
-		steps = append(steps, step{id, provision.Delete, summary, do})
+		steps = append(steps, step{id: id, action: provision.Delete, summary: summary, do: do})
 	}
 	v, err := s.service(ctx, m.ServiceType, m.ServiceName)
 	if err != nil {

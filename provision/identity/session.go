@@ -32,8 +32,8 @@ type session struct {
 	admin    login
 	http     *http.Client
 	client   *gophercloud.ServiceClient
-	domains  map[string]string // IDs by name, as far as they were asked for
-	secrets  []string          // must not appear in an error
+	domains  *domainIDs
+	secrets  []string // must not appear in an error
 }
 
 // reach returns a session that can talk to the Keystone, and is nobody yet.
@@ -42,7 +42,7 @@ func (k Keystone) reach(ctx context.Context, r provision.Reader, f *provision.Fa
 	if err != nil {
 		return nil, fmt.Errorf("log in to %s: %w", k, err)
 	}
-	s := &session{keystone: k, admin: admin, http: newHTTPClient(r, admin.authorities), domains: map[string]string{}}
+	s := &session{keystone: k, admin: admin, http: newHTTPClient(r, admin.authorities), domains: &domainIDs{id: map[string]string{}}}
 	s.secrets = []string{admin.password, admin.applicationSecret}
 	return s, nil
 }
