@@ -32,7 +32,8 @@ type PutFile struct {
 }
 
 // Upload makes Path a regular file with the content that Open yields as a
-// gzip stream. It takes a session of its own.
+// gzip stream, or Plain, if it is given, as it is. It takes a session of its
+// own.
 type Upload struct {
 	Path         string
 	Mode         fs.FileMode
@@ -41,6 +42,7 @@ type Upload struct {
 	SHA256       string // of the content, in hex
 	Size         int64  // of the content
 	Open         func() (io.ReadCloser, error)
+	Plain        func() (io.ReadCloser, error) // for a machine that is near; nil: use Open
 }
 
 // MakeDir makes a directory, whose parent exists, and sets its mode and owner.

@@ -156,6 +156,9 @@ type pooled struct {
 
 func (p *pooled) Close() error { return nil }
 
+// Near passes the question on.
+func (p *pooled) Near() bool { return isNear(p.Host) }
+
 // lively is a Host that knows when its connection is lost.
 type lively interface{ Alive() bool }
 

@@ -13,13 +13,17 @@ func (m *machine) upload(ctx context.Context, o Upload) error {
 	fail := func(res Result, err error) error {
 		return &StepError{Node: m.Name(), Op: o.String(), Status: res.Status, Log: string(res.Stderr), Err: err}
 	}
-	r, err := o.Open()
+	open, unpack := o.Open, "| gzip -dc "
+	if o.Plain != nil && isNear(m.Host) {
+		open, unpack = o.Plain, ""
+	}
+	r, err := open()
 	if err != nil {
 		return fail(Result{}, err)
 	}
 	defer r.Close()
 	s := newScript()
-	o.renderUpload(s, m.state)
+	o.renderUpload(s, m.state, unpack)
 	in := newBlocks(r)
 	res, err := m.Run(ctx, Cmd{Argv: []string{"sh", "-c", s.end()}, Stdin: in, Stdout: in})
 	if err != nil {
@@ -34,15 +38,27 @@ func (m *machine) upload(ctx context.Context, o Upload) error {
 	return nil
 }
 
+// near is a Host that knows how fast the link to it is.
+type near interface {
+	// Near reports whether the link is so fast that to unpack a stream takes
+	// the machine longer than to receive what is in it.
+	Near() bool
+}
+
+func isNear(h Host) bool {
+	n, ok := h.(near)
+	return ok && n.Near()
+}
+
 func (o Upload) String() string { return "upload " + o.Path }
 
 // render is never called: Do gives an Upload its own session.
 func (o Upload) render(s *script) { s.line("exit 1") }
 
-// renderUpload writes the script that reads blocks of a gzip stream on its
-// input. The stamp it leaves lets later looks at the file go without hashing
-// it.
-func (o Upload) renderUpload(s *script, state string) {
+// renderUpload writes the script that reads blocks on its input and passes
+// them through unpack. The stamp it leaves lets later looks at the file go
+// without hashing it.
+func (o Upload) renderUpload(s *script, state, unpack string) {
 	stamps := Quote(stampFile(state))
 	s.line("set -e")
 	s.guard("")
@@ -50,7 +66,7 @@ func (o Upload) renderUpload(s *script, state string) {
 	w := s.claim(o.Path)[0]
 	s.line("umask 077")
 	s.line("exec 3>&1")
-	s.line(`while read -r n && [ "$n" -gt 0 ]; do head -c "$n" || exit 1; echo >&3; done | gzip -dc >%s`, w)
+	s.line(`while read -r n && [ "$n" -gt 0 ]; do head -c "$n" || exit 1; echo >&3; done %s>%s`, unpack, w)
 	s.line("set -- $(sha256sum <%s)", w)
 	s.line(`[ "$1" = %s ] || { echo "what arrived has SHA-256 $1, not %s" >&2; exit 1; }`, Quote(o.SHA256), o.SHA256)
 	s.attrs(w, o.Mode, o.Owner, o.Group)

@@ -3,6 +3,7 @@ package provision
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -68,6 +69,56 @@ func TestUpload(t *testing.T) {
 			}
 			if names, err := filepath.Glob(dir + "/.*"); err != nil || len(names) > 0 {
 				t.Errorf("%s: left behind: %q, %v", test.name, names, err)
+			}
+		}
+	})
+}
+
+// nearHost is a machine that is as near as it is told.
+type nearHost struct {
+	Host
+	near bool
+}
+
+func (h nearHost) Near() bool { return h.near }
+
+// A machine that is near, also through a Pool, gets the content as it is, if
+// there is a way to have that.
+func TestUploadPlain(t *testing.T) {
+	content, stream := packed(t, 2*blockSize+1)
+	sum := sha256.Sum256(content)
+	from := func(b []byte) func() (io.ReadCloser, error) {
+		return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+	}
+	never := func() (io.ReadCloser, error) { return nil, errors.New("not this one") }
+	forShells(t, func(t *testing.T, m *machine) {
+		for _, test := range []struct {
+			name        string
+			near        bool
+			open, plain func() (io.ReadCloser, error)
+			err         string
+		}{
+			{"near", true, never, from(content), ""},
+			{"far", false, from(stream), never, ""},
+			{"near, packed only", true, from(stream), nil, ""},
+			{"cut off", true, never, from(content[:blockSize]), "what arrived has SHA-256"},
+		} {
+			pool := NewPool(func(context.Context, string) (Host, error) { return nearHost{m.Host, test.near}, nil })
+			host, err := pool.Connect(t.Context(), "node")
+			if err != nil {
+				t.Fatal(err)
+			}
+			through := &machine{Host: host, state: m.state}
+			path := filepath.Join(t.TempDir(), "program")
+			err = through.Do(t.Context(), []Op{Upload{
+				Path: path, Mode: 0o755, SHA256: hex.EncodeToString(sum[:]), Open: test.open, Plain: test.plain,
+			}}, nil)
+			got, _ := os.ReadFile(path) // its absence shows below
+			switch {
+			case test.err == "" && (err != nil || !bytes.Equal(got, content)):
+				t.Errorf("%s: Do = %v, and %d bytes arrived; want all %d", test.name, err, len(got), len(content))
+			case test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err) || got != nil):
+				t.Errorf("%s: Do = %v, and %d bytes are there; want %q and no file", test.name, err, len(got), test.err)
 			}
 		}
 	})

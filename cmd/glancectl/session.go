@@ -281,7 +281,7 @@ func (s *session) recover(ctx context.Context) (roles.Secrets, error) {
 
 // service returns where the image service's program comes from.
 func (a *app) service() (func(arch string) (machine.Payload, error), error) {
-	from := bundle.Service
+	from := bundle.Services()
 	if a.serviceBinary != "" {
 		var err error
 		if from, err = bundle.FromFile(a.serviceBinary); err != nil {
@@ -290,7 +290,7 @@ func (a *app) service() (func(arch string) (machine.Payload, error), error) {
 	}
 	return func(arch string) (machine.Payload, error) {
 		p, err := from(arch)
-		return machine.Payload{SHA256: p.SHA256, Size: p.Size, Open: p.Open}, err
+		return machine.Payload{SHA256: p.SHA256, Size: p.Size, Open: p.Open, Plain: p.Plain}, err
 	}, nil
 }
 

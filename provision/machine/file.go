@@ -138,6 +138,8 @@ type Payload struct {
 	Size   int64  // of the content
 	// Open returns the content as a gzip stream.
 	Open func() (io.ReadCloser, error)
+	// Plain, if there is one, returns the content as it is.
+	Plain func() (io.ReadCloser, error)
 }
 
 // A Binary is a program, made for the machine's architecture.
@@ -181,7 +183,8 @@ func (r Binary) Observe(_ context.Context, _ provision.Reader, f *provision.Fact
 		ch.Summary += fmt.Sprintf(" (%s, %s)", f.Arch, versions(c, p))
 		ch.Ops = []provision.Op{provision.Upload{
 			Path: r.Path, Mode: want.mode, Owner: want.owner, Group: want.group,
-			Original: ch.Record.Original, SHA256: p.SHA256, Size: p.Size, Open: p.Open,
+			Original: ch.Record.Original, SHA256: p.SHA256, Size: p.Size,
+			Open: p.Open, Plain: p.Plain,
 		}}
 	}
 	return append(changes, ch), nil

@@ -57,6 +57,7 @@ const keepaliveMisses = 3
 type Host struct {
 	cfg      Config
 	client   *goph.Client
+	near     bool
 	sessions chan struct{} // holds one token a session
 	trips    atomic.Int64
 	dead     chan struct{} // closed when the connection is
@@ -154,6 +155,7 @@ func (h *Host) dial(ctx context.Context) error {
 		HostKeyCallback:   hosts.check,
 		HostKeyAlgorithms: hosts.algorithms(h.cfg.addr()),
 	}
+	h.near = isNear(os.DirFS("/sys"), conn.RemoteAddr())
 	c, chans, reqs, err := ssh.NewClientConn(conn, h.cfg.addr(), cfg)
 	if !stop() && err == nil {
 		c.Close()

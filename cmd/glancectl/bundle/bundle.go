@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync"
 )
 
 // files holds glanced-linux-ARCH.gz, and beside it glanced-linux-ARCH.sum with
@@ -31,13 +32,31 @@ type Payload struct {
 	SHA256 string                        // hex, of the program as it is installed
 	Size   int64                         // bytes, as it is installed
 	Open   func() (io.ReadCloser, error) // a gzip stream of it
+	Plain  func() (io.ReadCloser, error) // it as it is; all of it stays in memory
 }
 
 // ErrMissing means that this glancectl carries no glanced for an architecture.
 var ErrMissing = errors.New("not inside this glancectl")
 
-// Service returns the glanced for arch, in Go's spelling ("amd64", "arm64").
-func Service(arch string) (Payload, error) { return service(files, arch) }
+// Services returns a function that returns the glanced for an architecture in
+// Go's spelling ("amd64", "arm64"). It may be used by several goroutines.
+func Services() func(arch string) (Payload, error) {
+	var mu sync.Mutex
+	known := make(map[string]Payload) // so that each is unpacked once at most
+	return func(arch string) (Payload, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		p, ok := known[arch]
+		if ok {
+			return p, nil
+		}
+		p, err := service(files, arch)
+		if err == nil {
+			known[arch] = p
+		}
+		return p, err
+	}
+}
 
 func service(files fs.FS, arch string) (Payload, error) {
 	base := "files/glanced-linux-" + arch
@@ -50,10 +69,31 @@ func service(files fs.FS, arch string) (Payload, error) {
 		return Payload{}, fmt.Errorf("%s.sum: %w", base, err)
 	}
 	p.Open = func() (io.ReadCloser, error) { return files.Open(base + ".gz") }
+	unpacked := sync.OnceValues(func() ([]byte, error) {
+		r, err := p.Open()
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, err
+		}
+		data := make([]byte, p.Size)
+		_, err = io.ReadFull(z, data)
+		return data, err
+	})
+	p.Plain = func() (io.ReadCloser, error) {
+		data, err := unpacked()
+		if err != nil {
+			return nil, fmt.Errorf("%s.gz: %w", base, err)
+		}
+		return io.NopCloser(bytes.NewReader(data)), nil
+	}
 	return p, nil
 }
 
-// Architectures returns the architectures that Service has a program for.
+// Architectures returns the architectures that Services has a program for.
 func Architectures() []string {
 	names, _ := fs.Glob(files, "files/glanced-linux-*.gz")
 	for i, n := range names {
@@ -68,7 +108,7 @@ var machines = map[elf.Machine]string{
 	elf.EM_AARCH64: "arm64",
 }
 
-// FromFile returns a function like Service that hands out the program in the
+// FromFile returns a function like that of Services that hands out the program in the
 // named file for the architecture it is built for, and an error for others.
 func FromFile(name string) (func(arch string) (Payload, error), error) {
 	data, err := os.ReadFile(name)
@@ -86,6 +126,7 @@ func FromFile(name string) (func(arch string) (Payload, error), error) {
 	sum := sha256.Sum256(data)
 	p := Payload{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(data))}
 	p.Open = func() (io.ReadCloser, error) { return compressed(data), nil }
+	p.Plain = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 	return func(arch string) (Payload, error) {
 		if arch != built {
 			return Payload{}, fmt.Errorf("%s is built for linux/%s; this node is linux/%s", name, built, arch)

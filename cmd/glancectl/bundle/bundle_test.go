@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
@@ -22,9 +23,16 @@ func TestServiceMissing(t *testing.T) {
 }
 
 func TestServiceInside(t *testing.T) {
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := io.WriteString(z, "the program\n"); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
 	files := fstest.MapFS{
 		"files/glanced-linux-arm64.sum": {Data: []byte("abc 12\n")},
-		"files/glanced-linux-arm64.gz":  {Data: []byte("zipped")},
+		"files/glanced-linux-arm64.gz":  {Data: zipped.Bytes()},
+		"files/glanced-linux-amd64.sum": {Data: []byte("abc 13\n")},
+		"files/glanced-linux-amd64.gz":  {Data: zipped.Bytes()},
 	}
 	p, err := service(files, "arm64")
 	if err != nil {
@@ -33,21 +41,43 @@ func TestServiceInside(t *testing.T) {
 	if p.SHA256 != "abc" || p.Size != 12 {
 		t.Errorf("service = %q, %d; want abc, 12", p.SHA256, p.Size)
 	}
-	r, err := p.Open()
+	if got := read(t, p.Open); got != zipped.String() {
+		t.Errorf("stream = %q; want the compressed file as it is", got)
+	}
+	for range 2 {
+		if got := read(t, p.Plain); got != "the program\n" {
+			t.Errorf("plain = %q; want what is in the compressed file", got)
+		}
+	}
+	cut, err := service(files, "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cut.Plain(); err == nil || !strings.Contains(err.Error(), "glanced-linux-amd64.gz") {
+		t.Errorf("plain of a file that is too short = %v; want its name", err)
+	}
+}
+
+func read(t *testing.T, open func() (io.ReadCloser, error)) string {
+	t.Helper()
+	r, err := open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if got, _ := io.ReadAll(r); string(got) != "zipped" {
-		t.Errorf("stream = %q; want the compressed file as it is", got)
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return string(b)
 }
 
 // TestBundledSums reads every program inside this build and compares it with
 // its sum; a bare clone has none.
 func TestBundledSums(t *testing.T) {
+	get := Services()
 	for _, arch := range Architectures() {
-		p, err := Service(arch)
+		p, err := get(arch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,6 +100,9 @@ func TestFromFile(t *testing.T) {
 	p, err := get(runtime.GOARCH)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if plain := read(t, p.Plain); int64(len(plain)) != p.Size {
+		t.Errorf("plain has %d bytes; want %d", len(plain), p.Size)
 	}
 	if sum, n := inflate(t, p); sum != p.SHA256 || n != p.Size {
 		t.Errorf("stream holds %s, %d bytes; want %s, %d", sum, n, p.SHA256, p.Size)
