@@ -106,29 +106,29 @@ func (m *machine) Look(ctx context.Context, queries []Query) (*Facts, error) {
 // have printed something before it.
 const beginMark = "glancectl-begin"
 
-// script asks all questions. Every answer is a line that begins with what it
-// is about; what could hold a line break is sent in base64. Programs are
-// called once for all files, users and units together: twenty nodes on one
-// machine, as in the lab, feel every process.
+// script asks all questions. What programs print is passed on as it is, in
+// sections that end with a line of one dot; everything else is a line that
+// begins with what it is about, and what could hold a line break is sent in
+// base64. Programs are called once for all files, users and units together,
+// and the shell reads line by line only what is short: twenty nodes on one
+// machine, as in the lab, feel every process and every byte that is read alone.
 func (q *questions) script(state string) string {
 	s := newScript()
 	s.line(`printf '\n%%s\n' ` + beginMark)
-	s.line(`printf 'machine %%s %%s %%s\n' "$(uname -m)" "$(id -u)" "$(date +%%s.%%N)"`)
+	s.line(`{ read -r a </proc/sys/kernel/arch; } 2>/dev/null || a=$(uname -m)`)
+	s.line(`u=; { while read -r k u v; do [ "$k" != Uid: ] || break; done </proc/$$/status; } 2>/dev/null; [ -n "$u" ] || u=$(id -u)`)
+	s.line(`printf 'machine %%s %%s\n' "$a" "$u"`)
 	s.line(`{ while IFS== read -r k v; do [ "$k" != ID ] || printf 'os %%s\n' "$v"; done </etc/os-release; } 2>/dev/null`)
 	if state != "" {
 		receipt := Quote(receiptFile(state))
 		s.line(`[ ! -e %s ] || printf 'receipt %%s\n' "$(base64 -w0 <%s)"`, receipt, receipt)
 	}
 	q.fileScript(s, state)
-	if len(q.users) > 0 {
-		s.line(`getent passwd -- %s | while IFS= read -r l; do printf 'user %%s\n' "$l"; done`, quoteAll(q.users))
-	}
-	if len(q.groups) > 0 {
-		s.line(`getent group -- %s | while IFS= read -r l; do printf 'group %%s\n' "$l"; done`, quoteAll(q.groups))
-	}
-	if len(q.units) > 0 {
-		s.line(`systemctl show --no-pager -p %s -- %s 2>/dev/null | while IFS= read -r l; do printf 'unit %%s\n' "$l"; done`,
-			unitProperties, quoteAll(q.units))
+	s.section("users", "getent passwd --", q.users)
+	s.section("groups", "getent group --", q.groups)
+	s.section("units", "systemctl show --no-pager -p "+unitProperties+" --", q.units)
+	if len(q.processes) > 0 {
+		s.line(`printf 'now %%s\n' "$(date +%%s.%%N)"`)
 	}
 	for i, p := range q.processes {
 		s.line("p=; { read -r p <%s; } 2>/dev/null", Quote(p))
@@ -146,47 +146,75 @@ func (q *questions) script(state string) string {
 	return s.end()
 }
 
-// fileScript asks about all files: one stat for all of them, then one
-// sha256sum for those that are small, or large and without a stamp, then the
-// content of those that are not what the question expects.
-func (q *questions) fileScript(s *script, state string) {
-	if len(q.files) == 0 {
+// sectionEnd is the line after a section. Nothing in one is like it.
+const sectionEnd = "."
+
+// section runs a program for words, if there are any.
+func (s *script) section(name, argv string, words []string) {
+	if len(words) == 0 {
 		return
 	}
-	paths := make([]string, len(q.files))
-	for i, f := range q.files {
-		paths[i] = f.Path
-	}
-	s.line("a=$(QUOTING_STYLE=literal stat -c '%%f %%U %%G %s %%N' -- %s 2>/dev/null)", stampFormat, quoteAll(paths))
-	s.line("set --")
-	s.line("while read -r f u g z m c i n; do")
-	s.line(`[ -n "$f" ] || continue`)
-	s.line(`printf 'file %%s\n' "$f $u $g $z $m $c $i $n"`)
-	s.line("case $f in 8???) ;; *) continue ;; esac") // the rest is about regular files
-	s.line("k=")
-	s.line(`if [ "$z" -gt %d ]; then`, MaxContent)
-	s.line(`{ while read -r h l; do [ "$l" != "$z $m $c $i $n" ] || k=$h; done <%s; } 2>/dev/null`, Quote(stampFile(state)))
-	s.line("fi")
-	s.line(`if [ -n "$k" ]; then printf 'sum %%s\n' "$k $n"; else set -- "$@" "$n"; fi`)
-	s.line("done <<EOF")
-	s.line("$a")
-	s.line("EOF")
-	s.line(`a=; [ $# -eq 0 ] || a=$(sha256sum -- "$@" 2>/dev/null)`)
-	s.line("while read -r h n; do")
-	s.line(`[ -n "$h" ] || continue`)
-	s.line(`printf 'sum %%s\n' "$h $n"`)
-	s.line("case $n in")
+	s.line("echo %s", name)
+	s.line("%s %s 2>/dev/null", argv, quoteAll(words))
+	s.line("echo %s", sectionEnd)
+}
+
+// fileScript asks about all files: one stat for all of them, then one
+// sha256sum for the regular ones, but those that are large and have a stamp,
+// then the content of those that are not what the question expects.
+func (q *questions) fileScript(s *script, state string) {
+	var all, small, other []string
 	for _, f := range q.files {
+		all = append(all, f.Path)
 		if f.Content {
-			s.line("%s) k=%s ;;", Quote(f.Path), Quote(f.Unless))
+			small = append(small, f.Path)
+		} else {
+			other = append(other, f.Path)
 		}
 	}
-	s.line("*) continue ;;")
-	s.line("esac")
-	s.line(`[ "$h" = "$k" ] || printf 'content %%s\n' "$(head -c %d -- "$n" | base64 -w0) $n"`, MaxContent+1)
-	s.line("done <<EOF")
-	s.line("$a")
-	s.line("EOF")
+	if len(all) == 0 {
+		return
+	}
+	s.section("files", "QUOTING_STYLE=literal stat -c '%f %U %G "+stampFormat+" %N' --", all)
+	s.line(`regular() { [ -f "$1" ] && [ ! -L "$1" ]; }`)
+	s.line("set --")
+	if len(other) > 0 {
+		s.line("echo sums")
+		s.line("for n in %s; do", quoteAll(other))
+		s.line(`regular "$n" || continue`)
+		s.line("k= l=$(stat -c '%s %%n' -- \"$n\")", stampFormat)
+		s.line(`if [ "${l%%%% *}" -gt %d ]; then`, MaxContent)
+		s.line(`{ while read -r h m; do [ "$m" != "$l" ] || k=$h; done <%s; } 2>/dev/null`, Quote(stampFile(state)))
+		s.line("fi")
+		s.line(`if [ -n "$k" ]; then printf '%%s  %%s\n' "$k" "$n"; else set -- "$@" "$n"; fi`)
+		s.line("done")
+		s.line("echo %s", sectionEnd)
+	}
+	if len(small) > 0 {
+		s.line(`for n in %s; do ! regular "$n" || set -- "$@" "$n"; done`, quoteAll(small))
+	}
+	s.line("a=")
+	s.line("if [ $# -gt 0 ]; then")
+	s.line(`a=$(sha256sum -- "$@" 2>/dev/null)`)
+	s.line(`printf 'sums\n%%s\n%s\n' "$a"`, sectionEnd)
+	s.line("fi")
+	s.line(`a="`)
+	s.line(`$a`)
+	s.line(`"`)
+	for _, f := range q.files {
+		if !f.Content {
+			continue
+		}
+		p := Quote(f.Path)
+		as := "/" // no sum is that
+		if f.Unless != "" {
+			as = f.Unless
+		}
+		s.line("case $a in *%s*) ;;", Quote("\n"+as+"  "+f.Path+"\n"))
+		s.line("*%s*)", Quote("  "+f.Path+"\n"))
+		s.line(`printf 'content %%s %%s\n' "$(head -c %d -- %s | base64 -w0)" %s ;;`, MaxContent+1, p, p)
+		s.line("esac")
+	}
 	for i, f := range q.files {
 		if f.Empty {
 			s.line(`[ ! -d %s ] || [ -n "$(ls -A -- %s | head -c 1)" ] || echo empty %d`, Quote(f.Path), Quote(f.Path), i)

@@ -15,32 +15,43 @@ const answer = `Welcome to this machine!
 machine is not what this line tells
 
 glancectl-begin
-machine aarch64 0 1790000000.250000000
+machine aarch64 0
 os debian
-file 81a0 root glance 12 1789999000.000000001 1789999001.500000000 77 /etc/glance/a.conf
-file 41ed root root 4096 1789999000.000000000 1789999000.000000000 78 /etc/glance
-file a1ff root root 9 1789999000.000000000 1789999000.000000000 79 /usr/bin/x -> ../lib/x -> y
-file 81a4 root root 4 1789999990.000000000 1789999990.000000000 80 /run/p.pid
-sum 9f86d081 /etc/glance/a.conf
+files
+81a0 root glance 12 1789999000.000000001 1789999001.500000000 77 /etc/glance/a.conf
+41ed root root 4096 1789999000.000000000 1789999000.000000000 78 /etc/glance
+a1ff root root 9 1789999000.000000000 1789999000.000000000 79 /usr/bin/x -> ../lib/x -> y
+81a4 root root 4 1789999990.000000000 1789999990.000000000 80 /run/p.pid
+.
+sums
+9f86d081  /etc/glance/a.conf
+.
 content aGVsbG8= /etc/glance/a.conf
 empty 1
-user glance:x:64:65:Glance:/var/lib/glance:/bin/false
-group glance:x:65:
-unit LoadState=loaded
-unit ActiveState=active
-unit SubState=running
-unit UnitFileState=enabled
-unit NeedDaemonReload=no
-unit MainPID=412
-unit ExecMainStartTimestamp=Fri 2026-11-20 06:37:12 UTC
-unit 
-unit LoadState=not-found
-unit ActiveState=inactive
-unit SubState=dead
-unit UnitFileState=
-unit NeedDaemonReload=no
-unit MainPID=0
-unit ExecMainStartTimestamp=
+users
+glance:x:64:65:Glance:/var/lib/glance:/bin/false
+.
+groups
+glance:x:65:
+.
+units
+LoadState=loaded
+ActiveState=active
+SubState=running
+UnitFileState=enabled
+NeedDaemonReload=no
+MainPID=412
+ExecMainStartTimestamp=Fri 2026-11-20 06:37:12 UTC
+
+LoadState=not-found
+ActiveState=inactive
+SubState=dead
+UnitFileState=
+NeedDaemonReload=no
+MainPID=0
+ExecMainStartTimestamp=
+.
+now 1790000000.250000000
 process 0 99 100000 2000.25 c2xlZXAAMTAA
 command 0 3 bm90IHVwIHRvIGRhdGUK
 end
@@ -61,7 +72,7 @@ func TestParse(t *testing.T) {
 	}
 	at := func(sec, ns int64) time.Time { return time.Unix(sec, ns).UTC() }
 	want := &Facts{
-		Arch: "arm64", OS: "debian", Now: at(1790000000, 250000000),
+		Arch: "arm64", OS: "debian", now: at(1790000000, 250000000),
 		Files: map[string]FileFact{
 			"/etc/glance/a.conf": {
 				Mode: 0o640, Owner: "root", Group: "glance", Size: 12, Mtime: at(1789999000, 1), Ctime: at(1789999001, 500000000),
@@ -93,8 +104,11 @@ func TestParseReusedPID(t *testing.T) {
 	}
 	f, err := q.parse(`
 glancectl-begin
-machine x86_64 0 1790000000.0
-file 81a4 root root 4 1789990000.000000000 1789990000.000000000 80 /run/p.pid
+machine x86_64 0
+files
+81a4 root root 4 1789990000.000000000 1789990000.000000000 80 /run/p.pid
+.
+now 1790000000.0
 process 0 99 100000 2000.25 c2xlZXAA
 end
 `)
@@ -110,22 +124,25 @@ func TestParseErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := "\nglancectl-begin\n"
-	head := begin + "machine x86_64 0 1790000000.0\n"
+	head := begin + "machine x86_64 0\n"
 	for _, answer := range []string{
 		"",
 		head,
 		begin + "end\n",
 		strings.TrimPrefix(head, begin) + "end\n",
 		head + "surprise\nend\n",
-		head + "file 81a4 root root 4 1.0 1.0 80 /b\nend\n",
-		head + "file 81a4 root root\nend\n",
-		head + "sum 00 /a\nend\n",
+		head + "files\n81a4 root root 4 1.0 1.0 80 /b\n.\nend\n",
+		head + "files\n81a4 root root\n.\nend\n",
+		head + "files\n81a4 root root 4 1.0 1.0 80 /a\nend\n",
+		head + "sums\n00  /a\n.\nend\n",
+		head + "content 00 /a\nend\n",
 		head + "empty 9\nend\n",
 		head + "receipt !!\nend\n",
 		head + "receipt " + base64.StdEncoding.EncodeToString([]byte("schema = 9")) + "\nend\n",
-		head + "user x\nend\n",
-		head + "group x\nend\n",
-		head + "unit LoadState=loaded\nend\n",
+		head + "users\nx\n.\nend\n",
+		head + "groups\nx\n.\nend\n",
+		head + "units\nLoadState=loaded\n.\nend\n",
+		head + "now then\nend\n",
 		head + "process 0 1 1 1 \nend\n",
 		head + "command 0 0 \nend\n",
 	} {

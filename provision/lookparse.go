@@ -27,43 +27,101 @@ func (q *questions) parse(out string) (*Facts, error) {
 		Commands:  make(map[string]CommandFact),
 	}
 	_, out, _ = strings.Cut(out, "\n"+beginMark+"\n")
+	var section string
 	var units []string
-	ended := false
+	whole, ended := false, false
 	for line := range strings.Lines(out) {
-		word, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		line = strings.TrimSuffix(line, "\n")
 		var err error
-		switch word {
-		case "machine":
-			err = f.parseMachine(rest)
-		case "os":
-			f.OS = strings.Trim(rest, `"'`)
-		case "receipt":
-			err = f.parseReceipt(rest)
-		case "file", "sum", "content", "empty":
-			err = q.parseFile(f, word, rest)
-		case "user":
-			err = f.parseUser(rest)
-		case "group":
-			err = f.parseGroup(rest)
-		case "unit":
-			units = append(units, rest)
-		case "process":
-			err = q.parseProcess(f, rest)
-		case "command":
-			err = q.parseCommand(f, rest)
-		case "end":
-			ended = true
+		switch {
+		case section == "" && sections[line]:
+			section = line
+		case section == "":
+			word, rest, _ := strings.Cut(line, " ")
+			whole = whole || word == "machine"
+			ended = word == "end"
+			err = q.parseLine(f, word, rest)
+		case line == sectionEnd:
+			section = ""
+		case section == "units":
+			units = append(units, line)
 		default:
-			err = fmt.Errorf("unexpected answer")
+			err = q.parseSection(f, section, line)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s %.80q: %w", word, rest, err)
+			return nil, fmt.Errorf("%.80q: %w", strings.TrimSpace(section+" "+line), err)
 		}
 	}
-	if !ended || f.Now.IsZero() {
+	if !ended || !whole {
 		return nil, errCut
 	}
 	return f, q.parseUnits(f, units)
+}
+
+// sections are what programs printed, each ended by a sectionEnd.
+var sections = map[string]bool{"files": true, "sums": true, "users": true, "groups": true, "units": true}
+
+// parseSection reads a line of a section.
+func (q *questions) parseSection(f *Facts, section, line string) error {
+	switch section {
+	case "files":
+		return q.parseFile(f, line)
+	case "sums":
+		sum, path, _ := strings.Cut(line, "  ")
+		return f.amend(path, func(fact *FileFact) error {
+			fact.SHA256 = sum
+			return nil
+		})
+	case "users":
+		return f.parseUser(line)
+	}
+	return f.parseGroup(line)
+}
+
+// parseLine reads a line outside of sections.
+func (q *questions) parseLine(f *Facts, word, rest string) (err error) {
+	switch word {
+	case "machine":
+		return f.parseMachine(rest)
+	case "os":
+		f.OS = strings.Trim(rest, `"'`)
+		return nil
+	case "receipt":
+		return f.parseReceipt(rest)
+	case "content":
+		content, path, _ := strings.Cut(rest, " ")
+		return f.amend(path, func(fact *FileFact) error { return fact.setContent(content) })
+	case "empty":
+		i, err := strconv.Atoi(rest)
+		if err != nil || i >= len(q.files) {
+			return fmt.Errorf("no question asks for it")
+		}
+		return f.amend(q.files[i].Path, func(fact *FileFact) error {
+			fact.Empty = true
+			return nil
+		})
+	case "now":
+		f.now, err = seconds(rest)
+		return err
+	case "process":
+		return q.parseProcess(f, rest)
+	case "command":
+		return q.parseCommand(f, rest)
+	case "end":
+		return nil
+	}
+	return fmt.Errorf("unexpected answer")
+}
+
+// amend adds something to what is known of a file.
+func (f *Facts) amend(path string, add func(*FileFact) error) error {
+	fact, ok := f.Files[path]
+	if !ok {
+		return fmt.Errorf("no question asks for it")
+	}
+	err := add(&fact)
+	f.Files[path] = fact
+	return err
 }
 
 // fields splits s into exactly n words.
@@ -76,7 +134,7 @@ func fields(s string, n int) ([]string, error) {
 }
 
 func (f *Facts) parseMachine(s string) error {
-	w, err := fields(s, 3)
+	w, err := fields(s, 2)
 	if err != nil {
 		return err
 	}
@@ -84,10 +142,7 @@ func (f *Facts) parseMachine(s string) error {
 	if a, ok := arches[w[0]]; ok {
 		f.Arch = a
 	}
-	if f.UID, err = strconv.Atoi(w[1]); err != nil {
-		return err
-	}
-	f.Now, err = seconds(w[2])
+	f.UID, err = strconv.Atoi(w[1])
 	return err
 }
 
@@ -112,34 +167,9 @@ func (f *Facts) parseReceipt(s string) error {
 	return err
 }
 
-// parseFile reads one line about a file. A "file" line ends with the path
-// or, for a link, with "path -> target"; which one it is only the questions
-// know.
-func (q *questions) parseFile(f *Facts, word, s string) error {
-	switch word {
-	case "sum", "content":
-		value, path, _ := strings.Cut(s, " ")
-		fact, ok := f.Files[path]
-		if !ok {
-			return fmt.Errorf("no question asks for it")
-		}
-		if word == "sum" {
-			fact.SHA256 = value
-		} else if err := fact.setContent(value); err != nil {
-			return err
-		}
-		f.Files[path] = fact
-		return nil
-	case "empty":
-		i, err := strconv.Atoi(s)
-		if err != nil || i >= len(q.files) {
-			return fmt.Errorf("no question asks for it")
-		}
-		fact := f.Files[q.files[i].Path]
-		fact.Empty = true
-		f.Files[q.files[i].Path] = fact
-		return nil
-	}
+// parseFile reads one line about a file. It ends with the path or, for a
+// link, with "path -> target"; which one it is only the questions know.
+func (q *questions) parseFile(f *Facts, s string) error {
 	w, err := fields(s, 8)
 	if err != nil {
 		return err
@@ -300,7 +330,7 @@ func (q *questions) parseProcess(f *Facts, s string) error {
 			return err
 		}
 	}
-	if n[0] >= int64(len(q.processes)) {
+	if n[0] >= int64(len(q.processes)) || f.now.IsZero() {
 		return fmt.Errorf("no question asks for it")
 	}
 	up, err := strconv.ParseFloat(w[3], 64)
@@ -315,7 +345,7 @@ func (q *questions) parseProcess(f *Facts, s string) error {
 	p := ProcessFact{
 		PID:     int(n[1]),
 		Ticks:   w[2],
-		Started: f.Now.Add(-age),
+		Started: f.now.Add(-age),
 		Argv:    strings.Split(strings.TrimSuffix(string(argv), "\x00"), "\x00"),
 	}
 	// A number that was given to another process after the file was written

@@ -63,7 +63,6 @@ type Facts struct {
 	Arch string // as Go names it: amd64, arm64
 	OS   string // the ID of /etc/os-release, such as debian
 	UID  int    // who observes and applies: 0 is root
-	Now  time.Time
 
 	Files     map[string]FileFact    // by path
 	Users     map[string]UserFact    // by name
@@ -76,6 +75,7 @@ type Facts struct {
 	State   string   // the directory of the receipt on the machine
 	Root    string   // what State is below; "" is /
 
+	now      time.Time // on the machine, if a ProcessQuery was asked
 	changing func(id string) bool
 }
 
