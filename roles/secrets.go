@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/sync/errgroup"
 
 	"glancectl/proposals"
 	"glancectl/provision"
@@ -78,32 +79,53 @@ func Recover(ctx context.Context, p *proposals.Proposal, readers []provision.Rea
 	if !database && !service {
 		return s, nil
 	}
-	byName := make(map[string]provision.Reader)
-	for _, r := range readers {
-		byName[r.Name()] = r
-	}
-	asked := 0
+	var nodes []provision.Reader // in the order of the proposal
 	for _, name := range p.Glance.Nodes {
-		r, ok := byName[name]
-		if !ok {
-			continue
-		}
-		asked++
-		saved, err := readSecrets(ctx, r, secretsPath(p, p.Node(name)))
-		if err != nil {
-			return Secrets{}, fmt.Errorf("recover passwords from %s: %w", name, err)
-		}
-		if s.DatabasePassword.IsZero() && database {
-			s.DatabasePassword = proposals.NewSecret(saved.DatabasePassword)
-		}
-		if s.ServicePassword.IsZero() && service {
-			s.ServicePassword = proposals.NewSecret(saved.ServicePassword)
+		if i := slices.IndexFunc(readers, func(r provision.Reader) bool { return r.Name() == name }); i >= 0 {
+			nodes = append(nodes, readers[i])
 		}
 	}
-	if asked == 0 {
+	if len(nodes) == 0 {
 		return Secrets{}, errors.New("recover passwords: no image node can be reached, and they are kept there")
 	}
+	// The first has all, as a rule. The others are asked at the same time.
+	for _, some := range [][]provision.Reader{nodes[:1], nodes[1:]} {
+		saved, err := readAllSecrets(ctx, p, some)
+		if err != nil {
+			return Secrets{}, err
+		}
+		for _, one := range saved {
+			if s.DatabasePassword.IsZero() && database {
+				s.DatabasePassword = proposals.NewSecret(one.DatabasePassword)
+			}
+			if s.ServicePassword.IsZero() && service {
+				s.ServicePassword = proposals.NewSecret(one.ServicePassword)
+			}
+		}
+		if s == Generate(p, s) {
+			break
+		}
+	}
 	return s, nil
+}
+
+// readersAtOnce is how many nodes are read at the same time.
+const readersAtOnce = 10
+
+// readAllSecrets reads what is kept on nodes, in their order.
+func readAllSecrets(ctx context.Context, p *proposals.Proposal, nodes []provision.Reader) ([]savedSecrets, error) {
+	saved := make([]savedSecrets, len(nodes))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(readersAtOnce)
+	for i, r := range nodes {
+		g.Go(func() (err error) {
+			if saved[i], err = readSecrets(ctx, r, secretsPath(p, p.Node(r.Name()))); err != nil {
+				err = fmt.Errorf("recover passwords from %s: %w", r.Name(), err)
+			}
+			return err
+		})
+	}
+	return saved, g.Wait()
 }
 
 func readSecrets(ctx context.Context, r provision.Reader, name string) (savedSecrets, error) {

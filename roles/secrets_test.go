@@ -117,6 +117,22 @@ func TestRecover(t *testing.T) {
 			want: Secrets{DatabasePassword: proposals.NewSecret("one"), ServicePassword: proposals.NewSecret("three")},
 		},
 		{
+			name: "the first has all, so nobody else is asked",
+			readers: []provision.Reader{
+				fakeNode{name: "image-1", files: map[string]string{first: second}},
+				fakeNode{name: "image-2", err: broken},
+			},
+			want: Secrets{DatabasePassword: proposals.NewSecret("two"), ServicePassword: proposals.NewSecret("three")},
+		},
+		{
+			name: "the first has not all, so the others have to answer",
+			readers: []provision.Reader{
+				fakeNode{name: "image-1", files: map[string]string{first: "database_password = 'one'\n"}},
+				fakeNode{name: "image-2", err: broken},
+			},
+			err: "recover passwords from image-2: broken",
+		},
+		{
 			name:    "nothing was generated yet",
 			readers: []provision.Reader{fakeNode{name: "image-1"}},
 		},
