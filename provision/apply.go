@@ -68,7 +68,7 @@ type applied struct {
 	m           *machine
 	receipt     *Receipt
 	out         error           // why it is left out from now on
-	changed     bool            // something was done here
+	planned     []Change        // of all targets on it
 	outstanding map[string]bool // ids of changes that are not made yet
 	unknown     bool            // a target could not be observed
 	gone        bool            // the receipt was removed
@@ -125,6 +125,7 @@ func newApplier(p *Plan, connect Connect, o *Options) *applier {
 	for t := range p.targets {
 		n := a.nodes[t.Host]
 		n.unknown = n.unknown || t.Err != nil
+		n.planned = append(n.planned, t.Changes...)
 		for _, c := range t.Changes {
 			n.outstanding[c.ID] = true
 		}
@@ -304,9 +305,6 @@ func (a *applier) change(ctx context.Context, n *applied, t *PlannedTarget, even
 	}
 	w := &worker{applier: a, node: n, event: event, changes: t.Changes}
 	err := w.run(ctx)
-	if len(w.done) > 0 {
-		n.changed = true
-	}
 	return w.done, err
 }
 

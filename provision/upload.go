@@ -90,7 +90,7 @@ const stampFormat = "%s %.9Y %.9Z %i"
 func stampFile(state string) string { return state + "/stamps" }
 
 const (
-	blockSize     = 512 << 10
+	blockSize     = 1 << 20
 	blocksOnWay   = 2
 	blockPatience = time.Second
 )

@@ -138,7 +138,7 @@ func TestBlocksOnWay(t *testing.T) {
 			}), struct{ io.Reader }{b})
 			done <- err
 		}()
-		whole := int64(blockSize + len("524288\n"))
+		whole := int64(blockSize + len("1048576\n"))
 		for n := int64(blocksOnWay); n < blocks; n++ {
 			synctest.Wait()
 			if got, want := read.Load(), n*whole; got != want {

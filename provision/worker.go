@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -84,7 +85,8 @@ func (w *worker) receipts() (before, after []step, err error) {
 	if old == nil {
 		old = &Receipt{Schema: receiptSchema, Proposal: w.o.Proposal}
 	}
-	announced := old.announce(w.changes)
+	// What later stages do here is announced as well: one write is enough.
+	announced := old.announce(w.node.ahead()).announce(w.changes)
 	if !announced.same(old) {
 		op, err := putReceipt(w.node.m.state, announced)
 		if err != nil {
@@ -110,6 +112,11 @@ func (w *worker) receipts() (before, after []step, err error) {
 	}
 	w.node.receipt, w.settled = announced, next
 	return before, []step{{op: op, change: -1, last: true}}, nil
+}
+
+// ahead are the changes of all targets on the node that are not made yet.
+func (n *applied) ahead() []Change {
+	return slices.DeleteFunc(slices.Clone(n.planned), func(c Change) bool { return !n.outstanding[c.ID] })
 }
 
 // stamp returns a copy of r that names what is applied now.
