@@ -180,7 +180,7 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *
 	}
 	if rules != nil {
 		o.Policy, o.Properties = rules, rules.properties
-		if err := p.quotas(&o); err != nil {
+		if err := errors.Join(p.quotas(&o), p.certificates(&o)); err != nil {
 			return nil, err
 		}
 	}

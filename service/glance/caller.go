@@ -21,7 +21,23 @@ type Caller struct {
 	// else fails.
 	Anonymous bool
 	RequestID string // req-UUID
+
+	// Token is what the caller identified itself with, for services that are
+	// asked on its behalf.
+	Token Token
 }
+
+// A Token is a secret that is not printed. Convert it to a string to use it.
+type Token string
+
+// String returns a mask.
+func (Token) String() string { return "(token)" }
+
+// GoString returns a mask.
+func (Token) GoString() string { return "(token)" }
+
+// MarshalText returns a mask, for every encoder that asks for text.
+func (Token) MarshalText() ([]byte, error) { return []byte("(token)"), nil }
 
 type callerKey struct{}
 

@@ -21,13 +21,13 @@ type deposit struct {
 // An intake is data on its way into a store.
 type intake struct {
 	io.Reader
-	look bool  // it is inspected
+	look bool  // it is inspected, and compared with its signature
 	had  int64 // bytes that the image takes up already
 }
 
 // deposit writes the data of an image to a store. ErrTooLarge past the size
 // limit and the quota, ErrWrongFormat if the data is looked at and is not what
-// the image was declared to be. After an error the store has no data of it.
+// the image was declared to be, ErrInvalid if it is not what was signed. After an error the store has no data of it.
 func (s *Images) deposit(ctx context.Context, to *Backend, im *Image, data intake) (*deposit, error) {
 	if to.ReadOnly {
 		return nil, storeDisabled()
@@ -39,6 +39,9 @@ func (s *Images) deposit(ctx context.Context, to *Backend, im *Image, data intak
 	in := &source{ctx: ctx, r: data, left: s.o.MaxSize, limited: limited, room: max(0, room-data.had)}
 	if data.look {
 		in.inspection = s.inspect(im)
+		if in.signature, err = s.signatureOf(ctx, im); err != nil {
+			return nil, err
+		}
 	}
 	d := newDigester(in, s.newHash(), &s.blocks)
 	url, n, err := to.Put(ctx, im.ID, d)
@@ -50,7 +53,11 @@ func (s *Images) deposit(ctx context.Context, to *Backend, im *Image, data intak
 	if data.look {
 		judged := im.Clone()
 		judged.Size = &n
-		if err := s.judge(ctx, judged, in.verdict()); err != nil {
+		err := s.judge(ctx, judged, in.verdict())
+		if err == nil {
+			err = in.agrees()
+		}
+		if err != nil {
 			s.takeBack(ctx, im.ID, made)
 			return nil, err
 		}

@@ -51,6 +51,8 @@ type Options struct {
 	DefaultStore  string // ID, or scheme, of the store that takes uploads; empty means the first
 	DelayedDelete bool   // Delete leaves the data to the scrubber
 
+	Certificates Certificates // of those who sign images; nil means that signed images are refused
+
 	Cache  DataCache // nil means none
 	Notify Notifier  // nil means nobody is told
 	Policy Policy    // nil means DefaultPolicy

@@ -161,17 +161,6 @@ var (
 	errOverQuota = fmt.Errorf("more than user_storage_quota: %w", ErrTooLarge)
 )
 
-// incoming says of an error how it came about while a client was sending data.
-func incoming(err error) error {
-	switch {
-	case errors.Is(err, errOverCap):
-		return refuse(ErrTooLarge, "The incoming image is too large: %v", err)
-	case errors.Is(err, errOverQuota):
-		return refuse(ErrTooLarge, "Image exceeds the storage quota: %v", err)
-	}
-	return err
-}
-
 // refuseLocation says of an error that it keeps an image from a location.
 func refuseLocation(err error) error {
 	if errors.Is(err, errOverQuota) {

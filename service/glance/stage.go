@@ -34,7 +34,7 @@ func (s *Images) Stage(ctx context.Context, id ID, r io.Reader, o UploadOptions)
 		return err
 	}
 	if o.Size > s.o.MaxSize {
-		return incoming(tooLarge())
+		return incoming(id, tooLarge())
 	}
 	if err := s.claim(ctx, before, uploading); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (s *Images) Stage(ctx context.Context, id ID, r io.Reader, o UploadOptions)
 		s.unstage(ctx, id)
 		s.giveBack(ctx, uploading)
 	}
-	return incoming(err)
+	return incoming(id, err)
 }
 
 // stage writes data to the staging area, up to the size limit.

@@ -51,7 +51,7 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 		return storeDisabled()
 	}
 	if o.Size > s.o.MaxSize {
-		return incoming(tooLarge())
+		return incoming(id, tooLarge())
 	}
 	if err := s.claim(ctx, before, saving); err != nil {
 		return err
@@ -60,11 +60,25 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 	active, err := s.receive(ctx, store, saving, incomingData{r, o.Size})
 	if err != nil {
 		s.release(context.WithoutCancel(ctx), saving, err)
-		return incoming(err)
+		return incoming(id, err)
 	}
 	s.notify(ctx, Event{Type: "image.upload", Image: active})
 	s.notify(ctx, Event{Type: "image.activate", Image: active})
 	return nil
+}
+
+// incoming says of an error how it came about while a client was sending the
+// data of an image.
+func incoming(id ID, err error) error {
+	switch {
+	case errors.Is(err, errOverCap):
+		return refuse(ErrTooLarge, "The incoming image is too large: %v", err)
+	case errors.Is(err, errOverQuota):
+		return refuse(ErrTooLarge, "Image exceeds the storage quota: %v", err)
+	case errors.Is(err, errUnsigned):
+		return refuse(ErrInvalid, "Signature verification failed for image %s: %v", id, err)
+	}
+	return err
 }
 
 // incomingData is what a client sends, and how much it says that is; 0 if it
@@ -130,6 +144,7 @@ type source struct {
 	read       int64
 	err        error
 	inspection Inspection // nil if nobody looks
+	signature  *signature // nil if the image is not signed
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -150,6 +165,9 @@ func (s *source) Read(p []byte) (int, error) {
 	if s.inspection != nil {
 		s.inspection.Write(p[:n])
 	}
+	if s.signature != nil {
+		s.signature.Write(p[:n])
+	}
 	s.err = err
 	return n, err
 }
@@ -164,6 +182,17 @@ func (s *source) verdict() *Verdict {
 	v := s.inspection.Verdict()
 	s.inspection = nil
 	return &v
+}
+
+// agrees returns nil if all of the data is what was signed, if it was signed
+// at all.
+func (s *source) agrees() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.signature == nil {
+		return nil
+	}
+	return s.signature.agrees()
 }
 
 func (s *source) failure() error {

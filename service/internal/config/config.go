@@ -53,6 +53,7 @@ type Settings struct {
 	Keystone Keystone
 	Access   Access
 	Limits   Limits
+	Keys     KeyManager
 	Health   Health
 	CORS     []Origin
 	Pipeline Pipeline // of API and Registry
@@ -83,7 +84,8 @@ type Server struct {
 	Workers          int // 0 means one per CPU
 	Backlog          int
 	PIDFile          string // "" means none
-	MaxHeader        int    // bytes; 0 means the default of net/http
+	MaxHeader        int    // bytes of one header; 0 means no limit
+	MaxRequestID     int    // bytes; 0 means no limit
 	KeepAlive        bool
 	IdleTimeout      time.Duration // 0 means never
 	TCPKeepIdle      time.Duration

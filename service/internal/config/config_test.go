@@ -69,7 +69,7 @@ func TestDefaults(t *testing.T) {
 		Where: "CONF",
 		Log:   config.Log{Facility: "LOG_USER"},
 		Server: config.Server{
-			Host: "0.0.0.0", Port: 9292, Backlog: 4096, MaxHeader: 16384, KeepAlive: true, IdleTimeout: 900 * time.Second,
+			Host: "0.0.0.0", Port: 9292, Backlog: 4096, MaxHeader: 16384, MaxRequestID: 64, KeepAlive: true, IdleTimeout: 900 * time.Second,
 			TCPKeepIdle: 600 * time.Second, ShutdownTimeout: time.Minute,
 		},
 		Images: config.Images{
@@ -90,6 +90,7 @@ func TestDefaults(t *testing.T) {
 			Project: "service", CacheTime: 5 * time.Minute,
 		},
 		Limits: config.Limits{Interface: "publicURL"},
+		Keys:   config.KeyManager{Interface: "public"},
 		Access: config.Access{
 			Files: []string{"DIR/policy.yaml", "DIR/policy.json"}, Dirs: []string{"DIR/policy.d"}, Fallback: "default", NewDefaults: true, Scope: true,
 		},
@@ -128,6 +129,7 @@ func TestOptions(t *testing.T) {
 		{"backlog = 5", func(s *config.Settings) any { return s.Server.Backlog }, 5},
 		{"pid_file = /run/a.pid", func(s *config.Settings) any { return s.Server.PIDFile }, "/run/a.pid"},
 		{"max_header_line = 5", func(s *config.Settings) any { return s.Server.MaxHeader }, 5},
+		{"max_request_id_length = 0", func(s *config.Settings) any { return s.Server.MaxRequestID }, 0},
 		{"http_keepalive = off", func(s *config.Settings) any { return s.Server.KeepAlive }, false},
 		{"client_socket_timeout = 0", func(s *config.Settings) any { return s.Server.IdleTimeout }, time.Duration(0)},
 		{"tcp_keepidle = 5", func(s *config.Settings) any { return s.Server.TCPKeepIdle }, 5 * time.Second},
@@ -142,6 +144,9 @@ func TestOptions(t *testing.T) {
 		{"image_tag_quota = 0", func(s *config.Settings) any { return s.Images.TagQuota }, 0},
 		{"user_storage_quota = 3GB", func(s *config.Settings) any { return s.Images.StorageQuota }, int64(3 << 30)},
 		{keystone + "user_domain_id = d", func(s *config.Settings) any { return s.Keystone.UserDomainID }, "d"},
+		{keystone + "auth_url = http://k/v3", func(s *config.Settings) any { return s.Keys.AuthURL }, "http://k/v3"},
+		{"[barbican]\nbarbican_endpoint = http://b:9311/\nauth_endpoint = http://k\nbarbican_region_name = r\nbarbican_endpoint_type = internal\nverify_ssl = no\nverify_ssl_path = /ca\n[key_manager]\nbackend = barbican",
+			func(s *config.Settings) any { return s.Keys }, config.KeyManager{"http://b:9311", "http://k", "r", "internal", true, "/ca"}},
 		{keystone + "project_domain_id = d", func(s *config.Settings) any { return s.Keystone.ProjectDomainID }, "d"},
 		{"image_member_quota = 5", func(s *config.Settings) any { return s.Images.MemberQuota }, 5},
 		{"hashing_algorithm = SHA256", func(s *config.Settings) any { return s.Images.HashAlgo }, "sha256"},

@@ -34,6 +34,7 @@ func (r *reader) settings(p Program) *Settings {
 		Metadefs: r.directory("/etc/glance/metadefs", "DEFAULT.metadata_source_path"),
 	}
 	s.Health = r.health(s.Server.Port)
+	s.Keys = r.keyManager(s.Keystone)
 	return s
 }
 
@@ -79,6 +80,7 @@ func (r *reader) server(p Program) Server {
 		Backlog:          r.number(4096, 1, "DEFAULT.backlog"),
 		PIDFile:          r.text("", "DEFAULT.pid_file"),
 		MaxHeader:        r.number(16384, 0, "DEFAULT.max_header_line"),
+		MaxRequestID:     r.number(64, 0, "DEFAULT.max_request_id_length"),
 		KeepAlive:        r.boolean(true, "DEFAULT.http_keepalive"),
 		IdleTimeout:      r.seconds(900*time.Second, "DEFAULT.client_socket_timeout"),
 		TCPKeepIdle:      r.seconds(600*time.Second, "DEFAULT.tcp_keepidle"),

@@ -195,6 +195,7 @@ func (m *Middleware) identify(r *http.Request) (glance.Caller, error) {
 		return glance.Caller{Anonymous: true}, err
 	}
 	caller.Roles = slices.Clone(caller.Roles) // the cache keeps its own
+	caller.Token = glance.Token(token)
 	return caller, nil
 }
 

@@ -74,8 +74,8 @@ func send(middleware func(http.Handler) http.Handler, headers ...string) (*httpt
 }
 
 var (
-	member = &glance.Caller{UserID: "u1", ProjectID: "p1", Roles: []string{"member", "reader"}}
-	admin  = &glance.Caller{UserID: "u0", ProjectID: "p0", Roles: []string{"admin"}, Admin: true}
+	member = &glance.Caller{UserID: "u1", ProjectID: "p1", Roles: []string{"member", "reader"}, Token: memberToken}
+	admin  = &glance.Caller{UserID: "u0", ProjectID: "p0", Roles: []string{"admin"}, Admin: true, Token: adminToken}
 )
 
 func TestRequire(t *testing.T) {
@@ -92,7 +92,7 @@ func TestRequire(t *testing.T) {
 		{"admin", []string{"X-Auth-Token", adminToken}, 200, admin},
 		{"storage token", []string{"X-Storage-Token", memberToken}, 200, member},
 		{"auth token goes first", []string{"X-Storage-Token", memberToken, "X-Auth-Token", adminToken}, 200, admin},
-		{"unscoped", []string{"X-Auth-Token", "gAAAAA-unscoped"}, 200, &glance.Caller{UserID: "u1", Roles: []string{}}},
+		{"unscoped", []string{"X-Auth-Token", "gAAAAA-unscoped"}, 200, &glance.Caller{UserID: "u1", Roles: []string{}, Token: "gAAAAA-unscoped"}},
 		{"none", nil, 401, nil},
 		{"empty", []string{"X-Auth-Token", ""}, 401, nil},
 		{"unknown", []string{"X-Auth-Token", "gAAAAA-unknown"}, 401, nil},

@@ -31,7 +31,7 @@ func TestScope(t *testing.T) {
 			}
 		})
 		_, got := s.get("X-Auth-Token", "gAAAAA-token")
-		test.want.UserID, test.want.UserDomainID, test.want.Roles, test.want.Admin = "u1", "d1", []string{"admin"}, true
+		test.want.UserID, test.want.UserDomainID, test.want.Roles, test.want.Admin, test.want.Token = "u1", "d1", []string{"admin"}, true, "gAAAAA-token"
 		if diff := cmp.Diff(&test.want, got); diff != "" {
 			t.Errorf("caller of a token for %s (-want +got):\n%s", test.name, diff)
 		}

@@ -38,6 +38,7 @@ func named(h http.Header) glance.Caller {
 		System:          h.Get("Openstack-System-Scope") == "all",
 		UserDomainID:    h.Get("X-User-Domain-Id"),
 		ProjectDomainID: h.Get("X-Project-Domain-Id"),
+		Token:           glance.Token(cmp.Or(h.Get("X-Auth-Token"), h.Get("X-Storage-Token"))),
 	}
 	for role := range strings.SplitSeq(cmp.Or(h.Get("X-Roles"), h.Get("X-Role")), ",") {
 		if role = strings.ToLower(strings.TrimSpace(role)); role != "" {

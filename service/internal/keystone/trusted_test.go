@@ -20,8 +20,8 @@ func TestTrusted(t *testing.T) {
 		want      *glance.Caller // nil means 401
 	}{
 		{"everything", append(confirmed, "X-User-Id", "u1", "X-Project-Id", "p1", "X-Roles", "Member, Reader ,", "X-User-Domain-Id", "d1",
-			"X-Project-Domain-Id", "d2", "X-Domain-Id", "d3", "OpenStack-System-Scope", "all"), false,
-			&glance.Caller{UserID: "u1", ProjectID: "p1", Roles: []string{"member", "reader"}, UserDomainID: "d1", ProjectDomainID: "d2", DomainID: "d3", System: true}},
+			"X-Project-Domain-Id", "d2", "X-Domain-Id", "d3", "OpenStack-System-Scope", "all", "X-Auth-Token", "t"), false,
+			&glance.Caller{UserID: "u1", ProjectID: "p1", Roles: []string{"member", "reader"}, UserDomainID: "d1", ProjectDomainID: "d2", DomainID: "d3", System: true, Token: "t"}},
 		{"the names of old", append(confirmed, "X-User", "u1", "X-Tenant-Id", "p1", "X-Role", "admin"), false,
 			&glance.Caller{UserID: "u1", ProjectID: "p1", Roles: []string{"admin"}}},
 		{"nothing", nil, false, nil},
