@@ -60,6 +60,7 @@ func RunAPI(ctx context.Context, o Options) error {
 		ShowDirectURL:  p.Images.ShowDirectURL,
 		PublicEndpoint: p.Server.PublicEndpoint,
 		Prefix:         prefix,
+		MaxRequestID:   unlimited(p.Server.MaxRequestID),
 		Log:            p.log,
 		Definitions:    metadef.New(catalog.Metadefs(), metadef.Options{Policy: rules}),
 	}
@@ -169,8 +170,8 @@ func (p *process) handler(app http.Handler, rules *access, more map[config.Stage
 		config.CORSFilter:      p.crossOrigin,
 		config.GzipFilter:      compressed,
 		config.ProfilerFilter:  through,
-		config.Context:         func(next http.Handler) http.Handler { return rules.judged(identified(next)) },
-		config.Unauthenticated: func(next http.Handler) http.Handler { return keystone.NoKeystone(identified(next)) },
+		config.Context:         func(next http.Handler) http.Handler { return rules.judged(p.identified(next)) },
+		config.Unauthenticated: func(next http.Handler) http.Handler { return keystone.NoKeystone(p.identified(next)) },
 	}
 	if p.Pipeline.Has(config.AuthToken) {
 		tokens, err := p.tokens()
@@ -185,7 +186,7 @@ func (p *process) handler(app http.Handler, rules *access, more map[config.Stage
 	if !p.Pipeline.Has(config.AuthToken) && p.Pipeline.Has(config.Context) {
 		p.log.Warn("tokens are not validated: the headers of every request are believed, so that only a proxy that validates them may reach this service")
 		stages[config.Context] = func(next http.Handler) http.Handler {
-			return keystone.Trusted(rules.judged(identified(next)), p.Server.AnonymousAllowed)
+			return keystone.Trusted(rules.judged(p.identified(next)), p.Server.AnonymousAllowed)
 		}
 	}
 	for stage, f := range more {
@@ -199,7 +200,7 @@ func (p *process) handler(app http.Handler, rules *access, more map[config.Stage
 		}
 		h = f(h)
 	}
-	return oslolog.Access(p.log, p.patient(requestID(h))), nil
+	return oslolog.Access(p.log, p.patient(p.shortLines(p.requestID(h)))), nil
 }
 
 // tokens returns the middleware that asks Keystone.

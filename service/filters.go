@@ -7,24 +7,27 @@ import (
 	"time"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/fault"
 	"glancectl/service/internal/oslolog"
 )
 
 const requestHeader = "X-Openstack-Request-Id"
 
-// maxRequestID is the length from which on the application refuses an ID.
-const maxRequestID = 64
+// tooLong says that the ID that came with a request is longer than it may be.
+func (p *process) tooLong(r *http.Request) bool {
+	return p.Server.MaxRequestID > 0 && len(r.Header.Get(requestHeader)) > p.Server.MaxRequestID
+}
 
 // requestID gives a request the ID that it has in the log from here on: the
 // one that came with it, or a new one. Caller and application see the same.
-func requestID(next http.Handler) http.Handler {
+func (p *process) requestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(requestHeader)
 		switch {
 		case id == "":
 			id = "req-" + glance.NewUUID()
 			r.Header.Set(requestHeader, id)
-		case len(id) > maxRequestID:
+		case p.tooLong(r):
 			id = "req-" + glance.NewUUID()
 		case !strings.HasPrefix(id, "req-"):
 			id = "req-" + id
@@ -35,11 +38,40 @@ func requestID(next http.Handler) http.Handler {
 }
 
 // identified is where it is known who asks.
-func identified(next http.Handler) http.Handler {
+func (p *process) identified(next http.Handler) http.Handler {
 	return oslolog.Identified(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(requestHeader, glance.CallerFrom(r.Context()).RequestID)
+		if p.tooLong(r) {
+			(&fault.Fault{Code: http.StatusRequestHeaderFieldsTooLarge}).Write(w, r)
+			return
+		}
 		next.ServeHTTP(w, r)
 	}))
+}
+
+// maxHeaders is how long the head of a request may be, unless one line of it
+// may be longer.
+const maxHeaders = 64 << 10
+
+// shortLines refuses requests with a header that is longer than
+// max_header_line: the server itself only knows how long all of them are.
+func (p *process) shortLines(next http.Handler) http.Handler {
+	limit := p.Server.MaxHeader
+	if limit <= 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range r.Header {
+			for _, v := range values {
+				if len(name)+len(": \r\n")+len(v) > limit {
+					w.Header().Set("Connection", "close")
+					w.WriteHeader(http.StatusBadRequest)
+					return
+				}
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // patient breaks a request off when the client neither sends nor takes

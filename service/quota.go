@@ -52,3 +52,12 @@ func quota(n int) int {
 	}
 	return n
 }
+
+// unlimited is a limit that is none if it is 0, which options take for the
+// usual one.
+func unlimited(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}

@@ -56,7 +56,7 @@ func (p *process) serve(ctx context.Context, h http.Handler, catalog *sqlcatalog
 		Handler:           requests,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       p.Server.IdleTimeout,
-		MaxHeaderBytes:    p.Server.MaxHeader,
+		MaxHeaderBytes:    max(p.Server.MaxHeader, maxHeaders),
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}
 	server.SetKeepAlivesEnabled(p.Server.KeepAlive)

@@ -138,8 +138,35 @@ func TestSlowTransferGoesOn(t *testing.T) {
 func TestHeaders(t *testing.T) {
 	s := newSite(t)
 	d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", "")}})
-	d.want(200, "", "GET", "/v2/images", "", "X-Service-Catalog", strings.Repeat("x", 15<<10))
-	d.want(431, "", "GET", "/v2/images", "", "X-Service-Catalog", strings.Repeat("x", 40<<10))
+	line := func(n int) string { return strings.Repeat("x", n<<10) }
+	d.want(200, "", "GET", "/v2/images", "", "X-Service-Catalog", line(15), "X-Auth-Token", line(15), "X-More", line(15))
+	if a := d.want(400, "", "GET", "/v2/images", "", "X-Service-Catalog", line(16)); !a.closes {
+		t.Error("the connection of a line that is too long is kept")
+	}
+	d.want(431, "", "GET", "/v2/images", "", "A", line(15), "B", line(15), "C", line(15), "D", line(15), "E", line(15))
+	long := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", "[DEFAULT]\nmax_header_line = 100000\n")}})
+	long.want(200, "", "GET", "/v2/images", "", "X-Service-Catalog", line(90))
+}
+
+// An ID that is too long is refused where it is known who asks, and not in
+// front of that.
+func TestRequestIDLength(t *testing.T) {
+	s := newSite(t)
+	for options, longest := range map[string]int{"": 64, "[DEFAULT]\nmax_request_id_length = 100\n": 100, "[DEFAULT]\nmax_request_id_length = 0\n": 10000} {
+		d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", options)}})
+		id := strings.Repeat("x", longest)
+		if a := d.want(200, "", "GET", "/v2/images", "", "X-Openstack-Request-Id", id); a.header.Get("X-Openstack-Request-Id") != "req-"+id {
+			t.Errorf("with %q the ID becomes %s", options, a.header.Get("X-Openstack-Request-Id"))
+		}
+		if longest > 1000 {
+			continue
+		}
+		a := d.want(431, "The request header fields were too large", "GET", "/v2/images", "", "X-Openstack-Request-Id", id+"x")
+		if got := a.header.Get("X-Openstack-Request-Id"); !strings.HasPrefix(got, "req-") || strings.Contains(got, "x") {
+			t.Errorf("with %q the ID of a refusal is %s", options, got)
+		}
+		d.want(300, "", "GET", "/", "", "X-Openstack-Request-Id", id+"x")
+	}
 }
 
 func TestPIDFileAndWorkers(t *testing.T) {

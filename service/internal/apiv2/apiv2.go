@@ -23,6 +23,7 @@ type Options struct {
 	ShowDirectURL  bool                       // show where an image's data is
 	PublicEndpoint string                     // what version links start with; empty means the request's own address
 	Prefix         func(*http.Request) string // what a proxy has in front of our paths; nil means nothing
+	MaxRequestID   int                        // length of the ID that a request may bring; 0 means 64, negative no limit
 	NewRequestID   func() string              // nil means a random one
 	Log            *slog.Logger               // is told of faults; nil means nobody is
 
@@ -51,6 +52,9 @@ func New(images *glance.Images, o Options) *API {
 	}
 	if o.LimitMax == 0 {
 		o.LimitMax = 1000
+	}
+	if o.MaxRequestID == 0 {
+		o.MaxRequestID = 64
 	}
 	if o.NewRequestID == nil {
 		o.NewRequestID = func() string { return "req-" + glance.NewUUID() }

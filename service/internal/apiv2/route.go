@@ -104,13 +104,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-const maxRequestID = 64
-
 // identify gives the request its ID: the client's own, so that one operation
 // over several services can be followed, or a new one.
 func (a *API) identify(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	id := r.Header.Get("X-Openstack-Request-Id")
-	tooLong := len(id) > maxRequestID
+	tooLong := a.o.MaxRequestID > 0 && len(id) > a.o.MaxRequestID
 	switch {
 	case id == "" || tooLong:
 		id = a.o.NewRequestID()
