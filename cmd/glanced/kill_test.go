@@ -26,9 +26,11 @@ import (
 
 const (
 	kills      = 100
-	longest    = 120 * time.Millisecond // that it lives
 	clients    = 6
-	seedOption = "GLANCECTL_KILL_SEED" // to have the same moments and actions again
+	answers    = 9                      // fewer changes than that are answered before a kill
+	later      = 15 * time.Millisecond  // and it comes less than so much later
+	longest    = 500 * time.Millisecond // that the service lives, on a machine that is busy
+	seedOption = "GLANCECTL_KILL_SEED"  // to have much the same again
 )
 
 // TestKill kills the service at a hundred random moments, while it starts, puts
@@ -192,7 +194,7 @@ func killed(t *testing.T, program, database string) {
 	t.Logf("%s=%d", seedOption, seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 
-	l := &load{t: t, data: make([]byte, 6<<20)}
+	l := &load{t: t, data: make([]byte, 6<<20), answered: make(chan struct{}, 1000)}
 	for i := range l.data {
 		l.data[i] = byte(rng.Uint32())
 	}
@@ -224,7 +226,7 @@ func killed(t *testing.T, program, database string) {
 	d.kill(c)
 	began := time.Now()
 	for range kills {
-		d.round(l, time.Duration(rng.Int64N(int64(longest))))
+		d.round(l, rng.IntN(answers), time.Duration(rng.Int64N(int64(later))))
 		if t.Failed() {
 			break
 		}
@@ -250,8 +252,9 @@ func (d *deployment) kill(c *exec.Cmd) {
 	_ = c.Wait() // it was killed
 }
 
-// round lets the clients work on the service for a while and kills it.
-func (d *deployment) round(l *load, life time.Duration) {
+// round lets the clients work on the service, until it has answered so many
+// changes and for a moment more, and kills it.
+func (d *deployment) round(l *load, answers int, later time.Duration) {
 	d.t.Helper()
 	c := d.start()
 	ctx, cancel := context.WithCancel(d.t.Context())
@@ -262,10 +265,21 @@ func (d *deployment) round(l *load, life time.Duration) {
 			l.work(ctx)
 		}
 	}()
-	time.Sleep(life) // a random moment is not a condition to wait for
+	enough := time.After(longest)
+	for ; answers > 0; answers-- {
+		select {
+		case <-l.answered:
+		case <-enough:
+			answers = 0
+		}
+	}
+	time.Sleep(later) // a random moment is not a condition to wait for
 	d.kill(c)
 	cancel()
 	<-worked
+	for len(l.answered) > 0 {
+		<-l.answered
+	}
 }
 
 // check starts the service for the last time and looks at all that there is.

@@ -44,6 +44,8 @@ type load struct {
 	data    []byte // all data is a part of it
 	shared  string // the image that all clients patch
 	clients []*worker
+	// answered gets one value for each change that was answered.
+	answered chan struct{}
 }
 
 // A worker is one client. It does one thing after the other, so what it knows
@@ -152,6 +154,12 @@ func (w *worker) call(ctx context.Context, method, path string, body []byte, wan
 		return 0, nil, fmt.Errorf("%s %s = %d %.200s; want %d", method, path, resp.StatusCode, answer, want)
 	}
 	w.done[method]++
+	if method != "GET" {
+		select {
+		case w.answered <- struct{}{}:
+		default: // there are enough
+		}
+	}
 	return resp.StatusCode, answer, nil
 }
 
