@@ -136,7 +136,7 @@ func (p *process) end() { p.output.Close() }
 
 // catalog opens the database. It does not connect.
 func (p *process) catalog() (*sqlcatalog.Catalog, error) {
-	o := sqlcatalog.Options{IdleTimeout: p.Database.Recycle}
+	o := sqlcatalog.Options{IdleTimeout: p.Database.Recycle, Key: string(p.Database.Key)}
 	if p.session != nil {
 		o.Owner = p.session.name
 	}

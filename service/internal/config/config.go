@@ -135,6 +135,7 @@ type Scrub struct {
 type Database struct {
 	URL     Secret
 	Pos     string // where the URL stands
+	Key     Secret // hides the URLs of locations; "" hides nothing
 	Recycle time.Duration
 }
 
@@ -205,6 +206,9 @@ func (r *reader) need(p Program, s *Settings) {
 	}
 	if s.Database.URL == "" && p != Pruner && p != Reaper {
 		missing("database.connection", "it names the database, as in sqlite:////var/lib/glance/glance.sqlite")
+	}
+	if n := len(s.Database.Key); n != 0 && n != 16 && n != 24 && n != 32 {
+		r.errs = append(r.errs, fmt.Errorf("%s: [DEFAULT] metadata_encryption_key: has %d bytes; want 16, 24 or 32", r.pos("DEFAULT.metadata_encryption_key"), n))
 	}
 	cached := p == Pruner || p == Reaper || p == Prefetcher || s.Pipeline.Has(CacheFilter)
 	if s.Cache.Dir == "" && cached {

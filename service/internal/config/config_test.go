@@ -193,6 +193,7 @@ func TestOptions(t *testing.T) {
 		{"policy_default_rule = d", func(s *config.Settings) any { return s.Access.Fallback }, "d"},
 		{"[oslo_policy]\npolicy_default_rule = d", func(s *config.Settings) any { return s.Access.Fallback }, "d"},
 		{"[oslo_policy]\nenforce_scope = no", func(s *config.Settings) any { return s.Access.Scope }, false},
+		{"metadata_encryption_key = 0123456789abcdef", func(s *config.Settings) any { return string(s.Database.Key) }, "0123456789abcdef"},
 		{"metadata_source_path = /m/", func(s *config.Settings) any { return s.Metadefs }, "/m"},
 		{"[oslo_concurrency]\nlock_path = /l", func(s *config.Settings) any { return s.LockPath }, "/l"},
 		{"bind_port = $backlog", func(s *config.Settings) any { return s.Server.Port }, 4096}, // the default of another option
@@ -278,6 +279,7 @@ func TestMistakes(t *testing.T) {
 	}{
 		{config.API, "", "CONF: [database] connection: not set; it names the database, as in sqlite:////var/lib/glance/glance.sqlite"},
 		{config.Manage, "", "CONF: [database] connection: not set; it names the database, as in sqlite:////var/lib/glance/glance.sqlite"},
+		{config.Manage, minimal + "[DEFAULT]\nmetadata_encryption_key = Planted", "CONF:4: [DEFAULT] metadata_encryption_key: has 7 bytes; want 16, 24 or 32"},
 		{config.Pruner, "", "CONF: [DEFAULT] image_cache_dir: not set; it names the directory of the cache"},
 		{config.Reaper, minimal + "[a]\nb\n", `CONF:4: neither a section, a comment nor "key = value": "b"`},
 		{config.API, minimal + "[paste_deploy]\nflavor = caching", "CONF: [DEFAULT] image_cache_dir: not set; it names the directory of the cache"},

@@ -158,6 +158,7 @@ func (r *reader) database() Database {
 	return Database{
 		URL: r.secret(names...),
 		Pos: r.pos(names...),
+		Key: r.secret("DEFAULT.metadata_encryption_key"),
 		Recycle: r.seconds(time.Hour, "database.connection_recycle_time", "database.idle_timeout",
 			"DEFAULT.sql_idle_timeout", "database.sql_idle_timeout", "sql.idle_timeout"),
 	}
@@ -230,7 +231,6 @@ var refusals = []struct {
 }{
 	{"DEFAULT.cert_file", "", "TLS is not served; put a proxy in front"},
 	{"DEFAULT.key_file", "", "TLS is not served; put a proxy in front"},
-	{"DEFAULT.metadata_encryption_key", "", "encrypted locations cannot be read"},
 	{"DEFAULT.owner_is_tenant", "true", "images belong to projects"},
 	{"profiler.enabled", "false", "there is no profiler"},
 }

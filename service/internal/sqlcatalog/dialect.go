@@ -35,6 +35,7 @@ type dialect struct {
 	reclaim string
 	// narrow says that text has no character beyond the first 65,536.
 	narrow bool
+	seal   *seal    // of the URLs of locations; a catalog's own
 	tables string   // selects the names of the tables
 	schema []string // statements that make the tables of Head
 	latest []string // statements that add those of Latest

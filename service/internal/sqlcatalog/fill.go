@@ -80,7 +80,7 @@ func (d dialect) whole(ctx context.Context, from source, ids []glance.ID, o whol
 		if err != nil {
 			return nil, err
 		}
-		if err := attach(list, found); err != nil {
+		if err := d.attach(list, found); err != nil {
 			return nil, err
 		}
 		for _, id := range part {
@@ -138,7 +138,7 @@ func (d dialect) rows(ctx context.Context, from source, ids []glance.ID, o whole
 }
 
 // attach gives images what belongs to them.
-func attach(list []belonging, images map[glance.ID]*glance.Image) error {
+func (d dialect) attach(list []belonging, images map[glance.ID]*glance.Image) error {
 	for _, im := range images {
 		im.Properties = make(map[string]string)
 	}
@@ -148,6 +148,13 @@ func attach(list []belonging, images map[glance.ID]*glance.Image) error {
 		im, ok := images[b.image]
 		if !ok {
 			continue // of an image that is not to be seen
+		}
+		if b.kind == location {
+			url, err := d.seal.open(b.name)
+			if err != nil {
+				return fmt.Errorf("location %d: %w", b.row, err)
+			}
+			b.name = url
 		}
 		if err := b.addTo(im); err != nil {
 			return err

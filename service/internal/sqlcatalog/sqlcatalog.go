@@ -30,6 +30,9 @@ type Options struct {
 	// Owner is the name of this process in the claims that it makes on images;
 	// empty means that it makes none.
 	Owner string
+	// Key hides the URLs of locations from whoever reads the database without
+	// it: metadata_encryption_key, of 16, 24 or 32 bytes. Empty hides nothing.
+	Key string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -64,6 +67,9 @@ var _ glance.Catalog = (*Catalog)(nil)
 func Open(url string, o Options) (*Catalog, error) {
 	t, err := parseURL(url)
 	if err != nil {
+		return nil, err
+	}
+	if t.dialect.seal, err = newSeal(o.Key); err != nil {
 		return nil, err
 	}
 	c := &Catalog{target: t, now: o.Now, owner: o.Owner, window: 2000}

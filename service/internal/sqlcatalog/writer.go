@@ -252,6 +252,9 @@ func (w writer) locations(ctx context.Context, deleted bool) ([]locationRow, err
 		if err := rows.Scan(&r.row, &r.url, &meta, &r.status); err != nil {
 			return nil, err
 		}
+		if r.url, err = w.dialect.seal.open(r.url); err != nil {
+			return nil, fmt.Errorf("location %d: %w", r.row, err)
+		}
 		r.meta = meta.String
 		list = append(list, r)
 	}
@@ -260,8 +263,12 @@ func (w writer) locations(ctx context.Context, deleted bool) ([]locationRow, err
 
 func (w writer) insertLocation(ctx context.Context, r locationRow) error {
 	deleted, at := w.end(r.status)
-	_, err := w.tx.ExecContext(ctx, `INSERT INTO image_locations (image_id, value, meta_data, status, created_at, updated_at, deleted, deleted_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, w.id, r.url, r.meta, r.status, w.dialect.time(w.now), w.dialect.time(w.now), deleted, at)
+	value, err := w.dialect.seal.close(r.url)
+	if err != nil {
+		return err
+	}
+	_, err = w.tx.ExecContext(ctx, `INSERT INTO image_locations (image_id, value, meta_data, status, created_at, updated_at, deleted, deleted_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, w.id, value, r.meta, r.status, w.dialect.time(w.now), w.dialect.time(w.now), deleted, at)
 	return err
 }
 
