@@ -11,7 +11,7 @@ import (
 // several is a configuration with three file stores, one of them in two
 // directories.
 const several = `[DEFAULT]
-enabled_backends = one:file, two:file, three:file
+enabled_backends = one:file, two:file, three:file, web:http
 [glance_store]
 default_backend = one
 [one]
@@ -38,7 +38,7 @@ func TestSeveralStores(t *testing.T) {
 		t.Fatal(err)
 	}
 	d = start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", several)}})
-	d.want(200, `{"stores": [{"id": "one", "description": "The first", "default": "true"}, {"id": "two"}, {"id": "three"}]}`, "GET", "/v2/info/stores", "")
+	d.want(200, `{"stores": [{"id": "one", "description": "The first", "default": "true"}, {"id": "two"}, {"id": "three"}, {"id": "web", "read-only": "true"}]}`, "GET", "/v2/info/stores", "")
 	d.want(200, `"properties": {"data_dir": "`+s.path("two-b")+`", "chunk_size": 65536, "thin_provisioning": false}, "weight": 10}`, "GET", "/v2/info/stores/detail", "")
 	d.want(200, `"stores": "one"`, "GET", "/v2/images/"+imageA, "")
 	d.want(202, "", "POST", "/v2/images/"+imageA+"/import", `{"method": {"name": "copy-image"}, "all_stores": true}`)
@@ -63,7 +63,7 @@ func TestSeveralStores(t *testing.T) {
 	d.want(200, `"stores": "one,three"`, "GET", "/v2/images/"+imageA, "")
 
 	a := d.want(201, "", "POST", "/v2/images", `{"id": "`+imageB+`", "disk_format": "raw", "container_format": "bare"}`)
-	if got := a.header.Get("OpenStack-image-store-ids"); got != "one,two,three" {
+	if got := a.header.Get("OpenStack-image-store-ids"); got != "one,two,three,web" {
 		t.Errorf("OpenStack-image-store-ids = %q", got)
 	}
 	d.want(400, "Store for identifier nope not found", "PUT", "/v2/images/"+imageB+"/file", "x", "Content-Type", "application/octet-stream", "X-Image-Meta-Store", "nope")

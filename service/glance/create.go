@@ -150,10 +150,21 @@ func (s *Images) check(after, before *Image) error {
 	if err := s.checkFormats(after, before); err != nil {
 		return err
 	}
-	if err := quota("properties", len(before.Properties), len(after.Properties), s.o.PropertyQuota); err != nil {
+	if err := quota("properties", own(before.Properties), own(after.Properties), s.o.PropertyQuota); err != nil {
 		return err
 	}
 	return quota("tags", len(before.Tags), len(after.Tags), s.o.TagQuota)
+}
+
+// own counts the properties that are not the service's.
+func own(properties map[string]string) int {
+	n := 0
+	for name := range properties {
+		if !reserved(name) {
+			n++
+		}
+	}
+	return n
 }
 
 func quota(what string, before, after, limit int) error {

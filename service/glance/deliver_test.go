@@ -327,6 +327,24 @@ func TestCopyThatWasTakenOver(t *testing.T) {
 	m.holds(t, im.ID, "a")
 }
 
+// What an import leaves in the properties counts in no quota.
+func TestImportAndQuota(t *testing.T) {
+	m := newMansion(t, glance.Options{PropertyQuota: 2}, nil, "a", "b")
+	im := m.active(t, "abc")
+	if err := m.Import(as(t, "admin"), im.ID, copyTo("b")); err != nil {
+		t.Fatal(err)
+	}
+	m.finish(t, im.ID)
+	ctx := as(t, "member t1")
+	for _, name := range []string{"one", "two"} {
+		if _, err := m.Update(ctx, im.ID, []glance.Change{{Attribute: name, Value: "x"}}); err != nil {
+			t.Errorf("property %s: %v", name, err)
+		}
+	}
+	_, err := m.Update(ctx, im.ID, []glance.Change{{Attribute: "three", Value: "x"}})
+	says(t, "a third property", err, glance.ErrTooLarge, "The limit has been exceeded on the number of allowed image properties. Attempted: 3, Maximum: 2")
+}
+
 // Imports of the old kind have nothing to say about stores.
 func TestImportNewIsQuiet(t *testing.T) {
 	m := newMansion(t, glance.Options{}, nil, "a", "b")

@@ -254,6 +254,9 @@ func (r *reader) files(in section) Files {
 	for _, key := range []string{"timeout", "thread_pool_size", "threadpool_threshold"} {
 		r.number(0, 0, in.names("filesystem_store_"+key)...)
 	}
+	if v, set, _ := r.lookup(in.names("filesystem_store_metadata_file")); set && v.Text != "" {
+		r.warnings = append(r.warnings, fmt.Sprintf("%s: [%s] filesystem_store_metadata_file has no effect: locations get no more metadata than the name of their store", v.Pos(), in))
+	}
 	if f.Dirs = r.dirs(many); len(f.Dirs) == 0 {
 		f.Dirs = []Dir{{Path: r.directory("/var/lib/glance/images", one...)}}
 		return f

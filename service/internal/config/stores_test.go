@@ -136,6 +136,17 @@ func TestUnnamedDirectories(t *testing.T) {
 	}
 }
 
+func TestMetadataFile(t *testing.T) {
+	s, err := load(t, config.API, minimal+"[glance_store]\nfilesystem_store_metadata_file = /etc/glance/fs.json\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"CONF:4: [glance_store] filesystem_store_metadata_file has no effect: locations get no more metadata than the name of their store"}
+	if diff := cmp.Diff(want, s.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
 func TestMistakesAboutStores(t *testing.T) {
 	const a = "[DEFAULT]\nenabled_backends = a:file\n[glance_store]\ndefault_backend = a\n"
 	for _, test := range []struct{ text, want string }{

@@ -322,6 +322,16 @@ func TestForeignRows(t *testing.T) {
 		if meta["store"] != "rbd" || meta["n"] != "3" || meta["deep"] != `{"a": [1]}` || meta["none"] != "" {
 			t.Errorf("metadata = %q", meta)
 		}
+		// An update of the locations leaves it as it is written.
+		after := im.Clone()
+		after.Locations = append(after.Locations, glance.Location{URL: "file:///y", Metadata: map[string]string{"store": "b"}, Status: glance.Active})
+		if err := c.Update(t.Context(), im, after); err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(cells(t, c, `SELECT meta_data FROM image_locations ORDER BY id`), " ")
+		if want := `{"store": "rbd", "n": 3, "deep": {"a": [1]}, "none": null} {"store":"b"}`; got != want {
+			t.Errorf("after an update the metadata is %s; want %s", got, want)
+		}
 	})
 }
 

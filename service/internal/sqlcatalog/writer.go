@@ -185,6 +185,9 @@ func (w writer) setLocations(ctx context.Context, before []glance.Location, im *
 		}
 		rows[i].used, last = true, rows[i].row
 		want.row = rows[i].row
+		if was, err := decodeMeta(rows[i].meta); err == nil && maps.Equal(was, l.Metadata) {
+			want.meta = rows[i].meta // another service may have written more than text
+		}
 		if err := w.updateLocation(ctx, rows[i], want); err != nil {
 			return err
 		}
