@@ -130,14 +130,17 @@ func (p *placing) place(ctx context.Context, importing *Image) {
 	stop := p.run.alive(ctx)
 	active, err := p.activate(ctx, importing)
 	stop()
+	end := context.WithoutCancel(ctx)
 	if err != nil {
-		s.giveBack(context.WithoutCancel(ctx), importing)
+		s.giveBack(end, importing)
 		s.failed(ctx, p.run, importing, err)
+		s.letGo(end, importing.ID)
 		return
 	}
 	// The image is what was asked for. A hash that comes later is no part of
 	// the task: nobody has to wait for it or clean up after it.
-	s.succeeded(context.WithoutCancel(ctx), p.run, active, importing.Status)
+	s.succeeded(end, p.run, active, importing.Status)
+	s.letGo(end, importing.ID)
 	if active.HashValue == nil && !s.o.Locations.NoHash {
 		p.hashLater(ctx, active)
 	}

@@ -417,15 +417,26 @@ func (v Validation) check() error {
 	return nil
 }
 
-// discard removes data that an image does not have any more. The image is
-// changed by then: what fails leaves data behind and is told to the log.
-func (s *Images) discard(ctx context.Context, id ID, gone []Location) {
+// discard removes data that im does not have any more, and gives the lock back
+// that was taken for that. The image is changed by then: what fails leaves data
+// behind and is told to the log. It returns the image as it is in the end.
+func (s *Images) discard(ctx context.Context, im *Image, gone []Location, lock string) *Image {
 	ctx = context.WithoutCancel(ctx)
 	for _, l := range gone {
 		if err := s.remove(ctx, l); err != nil {
-			s.o.Log.ErrorContext(ctx, "data of a location that was removed stays behind", "image", id, "error", err)
+			s.o.Log.ErrorContext(ctx, "data of a location that was removed stays behind", "image", im.ID, "error", err)
 		}
 	}
+	if lock == "" {
+		return im
+	}
+	defer s.letGo(ctx, im.ID)
+	free := im.Clone()
+	delete(free.Properties, ImportLock)
+	if err := s.catalog.Update(ctx, im, free); ignoreLost(err) != nil {
+		s.o.Log.ErrorContext(ctx, "the end of a removal is not recorded", "image", im.ID, "error", err)
+	}
+	return free
 }
 
 // without returns what of list is not in rest.

@@ -42,6 +42,7 @@ const attempts = 4
 // that must be there is not; ErrTooLarge over a quota.
 func (s *Images) Update(ctx context.Context, id ID, changes []Change) (*Image, error) {
 	var gone []Location
+	var lock string
 	after, err := s.modify(ctx, id, func(_ Caller, im *Image) error {
 		had := slices.Clone(im.Locations)
 		for _, ch := range changes {
@@ -49,13 +50,15 @@ func (s *Images) Update(ctx context.Context, id ID, changes []Change) (*Image, e
 				return err
 			}
 		}
-		gone = without(had, im.Locations)
+		if gone, lock = without(had, im.Locations), ""; len(gone) > 0 {
+			lock = s.claimRemoval(im)
+		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.discard(ctx, id, gone)
+	after = s.discard(ctx, after, gone, lock)
 	if len(changes) > 0 {
 		s.notify(ctx, Event{Type: "image.update", Image: after})
 	}

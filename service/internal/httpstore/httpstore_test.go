@@ -98,12 +98,23 @@ var servers = map[string]func(w http.ResponseWriter, r *http.Request, data []byt
 }
 
 func TestStore(t *testing.T) {
-	for name, handle := range servers {
+	for _, name := range []string{"knows ranges", "knows no ranges"} {
 		t.Run(name, func(t *testing.T) {
 			storetest.RunReadOnly(t, func(t *testing.T) (glance.Store, storetest.Place) {
-				return New(direct{}), serve(t, handle).place
+				return New(direct{}), serve(t, servers[name]).place
 			})
 		})
+	}
+}
+
+func TestSize(t *testing.T) {
+	for name, handle := range servers {
+		srv := serve(t, handle)
+		for _, want := range []int{0, 1, 100_000} {
+			if n, err := New(direct{}).Size(t.Context(), srv.place(id, make([]byte, want))); n != int64(want) || err != nil {
+				t.Errorf("%s: Size of %d bytes = %d, %v", name, want, n, err)
+			}
+		}
 	}
 }
 
