@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // containerPacked is the container format of what is to stay as it is packed.
@@ -24,18 +25,18 @@ func (s *Images) unpack(ctx context.Context, im *Image, size int64) (io.ReadClos
 		return data, err
 	}
 	head := bufio.NewReaderSize(data, 64<<10)
-	magic, err := head.Peek(4)
+	magic, err := head.Peek(7)
 	if err != nil && err != io.EOF {
 		return nil, errors.Join(err, data.Close())
 	}
 	switch {
-	case len(magic) == 4 && magic[0] == 0x1f && magic[1] == 0x8b:
+	case len(magic) >= 4 && magic[0] == 0x1f && magic[1] == 0x8b:
 		z, err := gzip.NewReader(head)
 		if err != nil {
 			return nil, errors.Join(damaged(err), data.Close())
 		}
 		return packed{z, data}, nil
-	case string(magic) == "PK\x03\x04":
+	case strings.HasPrefix(string(magic), "PK\x03\x04"):
 		r := &pieces{open: func(off int64) (io.ReadCloser, error) { return s.imports.Staging.Open(ctx, url, off, -1) }}
 		f, err := openOnly(r, size)
 		if err != nil {
@@ -43,7 +44,21 @@ func (s *Images) unpack(ctx context.Context, im *Image, size int64) (io.ReadClos
 		}
 		return packed{f, closers{f, r, data}}, nil
 	}
+	if isLHA(magic) {
+		return nil, errors.Join(refuse(ErrInvalid, "LHA archives cannot be unpacked; pack the image with gzip or zip."), data.Close())
+	}
 	return packed{plain{head}, data}, nil
+}
+
+// isLHA says whether data that begins so is an LHA archive: its method stands
+// there, such as -lh5-. There is no library for them that could be relied on,
+// and what their packer wants unpacked is not stored as it is.
+func isLHA(head []byte) bool {
+	if len(head) < 7 || string(head[2:4]) != "-l" || head[6] != '-' {
+		return false
+	}
+	kind, method := head[4], head[5]
+	return (kind == 'h' || kind == 'z') && (method >= '0' && method <= '9' || method == 'd' || method == 's' || method == 'x')
 }
 
 // openOnly opens the one file that a zip archive has.
