@@ -205,6 +205,9 @@ func (p *process) handler(app http.Handler, rules *access, more map[config.Stage
 
 // tokens returns the middleware that asks Keystone.
 func (p *process) tokens() (*keystone.Middleware, error) {
+	if p.keystone != nil {
+		return p.keystone, nil
+	}
 	client, err := p.keystoneClient("keystone_authtoken", p.Keystone)
 	if err != nil {
 		return nil, err
@@ -226,6 +229,7 @@ func (p *process) tokens() (*keystone.Middleware, error) {
 	if err != nil {
 		return nil, p.fault("[keystone_authtoken]: %w", err)
 	}
+	p.keystone = m
 	return m, nil
 }
 

@@ -39,10 +39,12 @@ func (p *process) openImports(catalog *sqlcatalog.Catalog) (*importArea, error) 
 		return a, nil
 	}
 	a.Methods, a.Staging = p.Imports.Methods, store
-	if a.Fetcher, err = webdownload.New(p.webOptions()); err != nil {
+	web, err := webdownload.New(p.webOptions())
+	if err != nil {
 		return nil, fmt.Errorf("imports: %w", err)
 	}
-	return a, nil
+	a.Fetcher = web
+	return a, p.transfers(a, store, web)
 }
 
 // webOptions are what may be downloaded, wherever the URI comes from.

@@ -24,6 +24,7 @@ import (
 	"glancectl/service/internal/config"
 	"glancectl/service/internal/imagecache"
 	"glancectl/service/internal/inspect"
+	"glancectl/service/internal/keystone"
 	"glancectl/service/internal/oslolog"
 	"glancectl/service/internal/sqlcatalog"
 )
@@ -91,12 +92,13 @@ func (o Options) source(p config.Program, dir string) config.Source {
 // what a program needs.
 type process struct {
 	*config.Settings
-	program config.Program
-	o       Options
-	session *session    // of the api
-	area    *importArea // of the api; nil: nothing is imported
-	output  *oslolog.Log
-	log     *slog.Logger
+	program  config.Program
+	o        Options
+	session  *session             // of the api
+	area     *importArea          // of the api; nil: nothing is imported
+	keystone *keystone.Middleware // nil as long as nobody needs it
+	output   *oslolog.Log
+	log      *slog.Logger
 }
 
 // begin loads the settings of p and opens its log. The caller calls end.

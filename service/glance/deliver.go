@@ -23,8 +23,8 @@ type delivery struct {
 
 	// open returns the data, once for each store.
 	open func(ctx context.Context) (io.ReadCloser, error)
-	// finish changes what else is to change in an image that becomes active.
-	finish func(im *Image)
+	// fill is what else becomes of an image that becomes active.
+	fill fill
 
 	size       int64 // of the data, when it is known
 	unrecorded int   // stores that have it and are no locations of the image yet
@@ -152,8 +152,8 @@ func (s *Images) activate(im *Image, d *delivery, data *deposit) error {
 	if err := im.moveTo(Active); err != nil {
 		return err
 	}
-	if d.finish != nil {
-		d.finish(im)
+	for _, change := range d.fill {
+		change(im)
 	}
 	s.describe(im, data)
 	return nil
@@ -167,7 +167,11 @@ func (s *Images) deliverTo(ctx context.Context, r *run, im *Image, d *delivery, 
 	}
 	defer data.Close()
 	r.copied.Store(0)
-	got, err := s.deposit(ctx, store, im, intake{counter{data, &r.copied}, im.Status == Importing, d.size * int64(len(im.Locations)+d.unrecorded)})
+	declared := im
+	if im.Status == Importing {
+		declared = d.fill.of(im)
+	}
+	got, err := s.deposit(ctx, store, declared, intake{counter{data, &r.copied}, im.Status == Importing, d.size * int64(len(im.Locations)+d.unrecorded)})
 	if err != nil {
 		return nil, err
 	}

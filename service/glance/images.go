@@ -132,6 +132,9 @@ func New(catalog Catalog, stores []Backend, o Options) (*Images, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Import.Converter != nil && o.Inspector == nil {
+		return nil, errors.New("images cannot be converted when nobody inspects them")
+	}
 	imports, err := newImports(o.Import)
 	if err != nil {
 		return nil, err

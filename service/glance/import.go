@@ -16,6 +16,7 @@ import (
 type ImportRequest struct {
 	Method string
 	URI    string // of WebDownload
+	From   Source // of GlanceDownload
 	To     StoreChoice
 	Body   json.RawMessage // the request as it was made, for the task's input
 }
@@ -73,6 +74,11 @@ func (s *Images) allowImport(ctx context.Context, im *Image, r ImportRequest) (*
 	if err := importable(im, r.Method, live); err != nil {
 		return nil, err
 	}
+	if r.Method == GlanceDownload {
+		if err := r.From.check(); err != nil {
+			return nil, err
+		}
+	}
 	rule := ModifyImage
 	if r.Method == CopyImage {
 		rule = CopyImageRule
@@ -112,10 +118,11 @@ func importable(im *Image, method string, live bool) error {
 		return refuse(ErrConflict, "Image with status active cannot be target for import")
 	case status != Active && method == CopyImage:
 		return refuse(ErrConflict, "Only images with status active can be targeted for copying")
-	case method == WebDownload && status != Queued:
+	case (method == WebDownload || method == GlanceDownload) && status != Queued:
 		return refuse(ErrConflict, "Image needs to be in 'queued' state to use '%s' method", method)
 	case method == GlanceDirect && (status != Uploading || im.Size == nil):
 		return refuse(ErrConflict, "Image needs to be staged before '%s' method can be used", method)
+	case method == GlanceDownload: // the formats come with the data
 	case im.ContainerFormat == nil || *im.ContainerFormat == "":
 		return refuse(ErrConflict, "'container_format' needs to be set before import")
 	case im.DiskFormat == nil || *im.DiskFormat == "":
@@ -298,21 +305,33 @@ func (s *Images) bring(ctx context.Context, r *run, im *Image, req ImportRequest
 		to.open = func(ctx context.Context) (io.ReadCloser, error) { return s.copied(ctx, im) }
 		return s.deliver(ctx, r, im, to)
 	}
-	size, err := s.arrive(ctx, im, req.URI)
+	size, err := s.arrive(ctx, r, im, req, to)
 	if err != nil {
 		return nil, err
 	}
-	to.open = func(ctx context.Context) (io.ReadCloser, error) { return s.unpacked(ctx, im, size) }
-	to.finish = func(im *Image) { s.inject(CallerFrom(ctx), im) }
+	declared := to.fill.of(im)
+	to.open = func(ctx context.Context) (io.ReadCloser, error) { return s.unpacked(ctx, declared, size) }
+	made, err := s.convert(ctx, declared, to)
+	if err != nil {
+		return nil, err
+	}
+	defer made.remove(ctx)
+	to.fill = append(to.fill, func(im *Image) { s.inject(CallerFrom(ctx), im) })
 	return s.deliver(ctx, r, im, to)
 }
 
-// arrive has the data in the staging area, from uri unless that is empty, and
-// returns how much there is.
-func (s *Images) arrive(ctx context.Context, im *Image, uri string) (int64, error) {
+// arrive has the data in the staging area, and returns how much there is.
+func (s *Images) arrive(ctx context.Context, r *run, im *Image, req ImportRequest, to *delivery) (int64, error) {
 	switch {
-	case uri != "":
-		return s.fetch(ctx, im.ID, uri)
+	case req.URI != "":
+		return s.fetch(ctx, im.ID, req.URI)
+	case req.Method == GlanceDownload:
+		change, size, err := s.describePeer(ctx, im, req.From)
+		if err != nil {
+			return 0, err
+		}
+		to.fill = append(to.fill, change)
+		return size, s.fetchPeer(ctx, r, im.ID, req.From, size)
 	case im.Size != nil:
 		return *im.Size, nil
 	}
@@ -335,7 +354,7 @@ func (s *Images) unpacked(ctx context.Context, im *Image, size int64) (io.ReadCl
 // caller's project may use. What is to be fetched goes through the staging
 // area; what is there already has a size.
 func (s *Images) limitImport(ctx context.Context, im *Image, req ImportRequest) error {
-	if req.URI == "" {
+	if req.URI == "" && req.Method != GlanceDownload {
 		var size int64
 		if im.Size != nil {
 			size = *im.Size

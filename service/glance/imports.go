@@ -33,6 +33,13 @@ type ImportOptions struct {
 
 	// Unpack stores what is inside of gzip and zip archives instead of them.
 	Unpack bool
+	// Converter converts bare images; nil means that they stay as they are. It
+	// needs an Inspector.
+	Converter Converter
+	// Peer has the images of other regions, for GlanceDownload, and Copied the
+	// beginnings of the names of properties that come with them.
+	Peer   Peer
+	Copied []string
 	// Inject are properties that imported images get, unless the caller has
 	// one of the roles in Spared.
 	Inject map[string]string
@@ -76,9 +83,9 @@ type imports struct {
 func newImports(o ImportOptions) (*imports, error) {
 	for _, method := range o.Methods {
 		switch {
-		case method != GlanceDirect && method != WebDownload && method != CopyImage:
-			return nil, fmt.Errorf("import method %q: there are %s, %s and %s", method, GlanceDirect, WebDownload, CopyImage)
-		case o.Tasks == nil || o.Staging == nil || method == WebDownload && o.Fetcher == nil:
+		case method != GlanceDirect && method != WebDownload && method != GlanceDownload && method != CopyImage:
+			return nil, fmt.Errorf("import method %q: there are %s, %s, %s and %s", method, GlanceDirect, WebDownload, GlanceDownload, CopyImage)
+		case o.Tasks == nil || o.Staging == nil || method == WebDownload && o.Fetcher == nil || method == GlanceDownload && o.Peer == nil:
 			return nil, fmt.Errorf("import method %s: there is nothing to do it with", method)
 		}
 	}

@@ -93,11 +93,32 @@ func (a *API) parseImport(r *http.Request) (req glance.ImportRequest, err error)
 	if err != nil {
 		return req, err
 	}
-	req = glance.ImportRequest{Method: name, To: to, Body: appendJSON(nil, body)}
-	if name == glance.WebDownload {
+	req = glance.ImportRequest{Method: name, To: to}
+	switch name {
+	case glance.WebDownload:
 		req.URI = uri
+	case glance.GlanceDownload:
+		if req.From, err = parseSource(method); err != nil {
+			return req, err
+		}
 	}
+	req.Body = appendJSON(nil, body)
 	return req, nil
+}
+
+// parseSource reads which image of another region is meant, and completes it.
+// Whether anything is missing is not decided here.
+func parseSource(method map[string]any) (glance.Source, error) {
+	const face = "glance_service_interface"
+	if method[face] == nil {
+		method[face] = "public"
+	}
+	for _, name := range []string{"glance_region", "glance_image_id", face} {
+		if _, ok := method[name].(string); !ok && method[name] != nil {
+			return glance.Source{}, bad("Import request requires '%s' to be a string.", name)
+		}
+	}
+	return glance.Source{Region: str(method, "glance_region"), Image: str(method, "glance_image_id"), Interface: str(method, face)}, nil
 }
 
 // parseStores reads which stores an import is for. Whether there are such, and

@@ -84,7 +84,8 @@ func TestDefaults(t *testing.T) {
 		Stores:   config.Stores{All: []config.Store{files("/var/lib/glance/images"), web}, Default: "file"},
 		Imports: config.Imports{
 			Methods: []string{"glance-direct", "web-download"}, StagingDir: "/var/lib/glance/staging", TaskTTL: 48 * time.Hour, AtOnce: 10,
-			Web: config.Web{AllowedSchemes: []string{"http", "https"}, AllowedPorts: []int{80, 443}},
+			Copied: []string{"hw_", "trait:", "os_distro", "os_secure_boot", "os_type"},
+			Web:    config.Web{AllowedSchemes: []string{"http", "https"}, AllowedPorts: []int{80, 443}},
 		},
 		Keystone: config.Keystone{
 			Project: "service", CacheTime: 5 * time.Minute,

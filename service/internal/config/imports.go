@@ -11,7 +11,7 @@ import (
 
 // Imports is how image data comes from elsewhere.
 type Imports struct {
-	Methods    []string // of "glance-direct" and "web-download"
+	Methods    []string // of those that the service has
 	StagingDir string
 	// StagingNamed says that the configuration names the directory, so that
 	// the service cannot do without it.
@@ -21,6 +21,8 @@ type Imports struct {
 	Unpack       bool              // the plug-in image_decompression
 	Inject       map[string]string // of the plug-in inject_image_metadata
 	Spared       []string          // roles that it does not concern
+	Convert      string            // disk format that the plug-in image_conversion makes; "" means none
+	Copied       []string          // beginnings of properties that glance-download copies
 
 	Web Web
 }
@@ -53,6 +55,7 @@ func (r *reader) imports(stores Stores) Imports {
 		},
 	}
 	im.Methods = r.importMethods(stores.Named)
+	im.Copied = r.bracketed([]string{"hw_", "trait:", "os_distro", "os_secure_boot", "os_type"}, "glance_download_properties.extra_properties")
 	r.importPlugins(&im)
 	named := r.fileURI("DEFAULT.node_staging_uri") // as before there was a store for it
 	if stores.Named {
@@ -83,13 +86,12 @@ func (r *reader) stagingDir(s Stores) string {
 // stores with names to have something to do, so without it is nothing to miss.
 func (r *reader) importMethods(named bool) []string {
 	names := []string{"DEFAULT.enabled_import_methods"}
-	all := []string{"glance-direct", "web-download", "copy-image"}
-	can := all
+	can := []string{"glance-direct", "web-download", "glance-download", "copy-image"}
 	if !named {
-		can = all[:2]
+		can = can[:3]
 	}
 	var methods []string
-	for _, method := range r.bracketed(all, names...) {
+	for _, method := range r.bracketed([]string{"glance-direct", "web-download", "copy-image"}, names...) {
 		switch {
 		case slices.Contains(can, method) && !slices.Contains(methods, method):
 			methods = append(methods, method)
@@ -107,16 +109,19 @@ func (r *reader) importPlugins(im *Imports) {
 	names := []string{"image_import_opts.image_import_plugins"}
 	inject := r.pairs("inject_metadata_properties.inject")
 	spared := r.list([]string{"admin"}, "inject_metadata_properties.ignore_user_roles")
+	format := r.choice("raw", []string{"qcow2", "raw", "vmdk"}, "image_conversion.output_format")
 	for _, plugin := range r.bracketed(nil, names...) {
 		switch plugin {
 		case "image_decompression":
 			im.Unpack = true
 		case "inject_image_metadata":
 			im.Inject, im.Spared = inject, spared
+		case "image_conversion":
+			im.Convert = format
 		case "no_op":
 		default:
 			v, _, _ := r.lookup(names)
-			r.wrong(v, names, "a list of plug-ins that there are: image_decompression, inject_image_metadata")
+			r.wrong(v, names, "a list of plug-ins that there are: image_conversion, image_decompression, inject_image_metadata")
 		}
 	}
 }

@@ -81,3 +81,21 @@ func discard(dir string, id glance.ID) error {
 	}
 	return nil
 }
+
+// Temp makes an empty file beside the data of an image, for what becomes of that
+// data on its way. Its maker removes it; while he keeps it open nobody takes it
+// for the rest of something that died. Discard removes it as well.
+func (s *Store) Temp(id glance.ID) (*os.File, error) {
+	if !safe(string(id)) {
+		return nil, fmt.Errorf("file for image %q: %w: the ID is no file name", id, glance.ErrInvalid)
+	}
+	f, err := newPart(s.dirs[0].Path, string(id))
+	if err != nil {
+		return nil, fmt.Errorf("file for image %s: %w", id, kind(err))
+	}
+	return f, nil
+}
+
+// File returns the path of the file that a location of the store means, be it
+// there or not.
+func (s *Store) File(location string) (string, error) { return s.path(location) }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"glancectl/service/glance"
 	"glancectl/service/glance/storetest"
@@ -82,4 +83,49 @@ func (d discarder) Read([]byte) (int, error) {
 		d.t.Error(err)
 	}
 	return 0, io.EOF
+}
+
+// What is made beside staged data counts as a part of it, and stays as long as
+// its maker lives.
+func TestTemp(t *testing.T) {
+	s := open(t)
+	url, _, err := s.Put(t.Context(), id, strings.NewReader("data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := s.File(url)
+	if data, rerr := os.ReadFile(path); string(data) != "data" || err != nil || rerr != nil {
+		t.Errorf("File(%s) = %s, %v, which holds %q, %v", url, path, err, data, rerr)
+	}
+	if path, err := s.File("file:///etc/passwd"); err == nil {
+		t.Errorf("File of what is elsewhere is %s", path)
+	}
+	f, err := s.Temp(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if filepath.Dir(f.Name()) != filepath.Dir(path) {
+		t.Errorf("Temp makes %s; want it beside %s", f.Name(), path)
+	}
+	if whole, parts, err := s.Held(t.Context()); len(whole) != 1 || len(parts) != 1 || parts[0] != id || err != nil {
+		t.Errorf("Held = %v, %v, %v", whole, parts, err)
+	}
+	if _, err := Open(filepath.Dir(path), Options{Now: func() time.Time { return time.Now().Add(1000 * time.Hour) }}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(f.Name()); err != nil {
+		t.Errorf("a file that is in use is cleared away: %v", err)
+	}
+	if err := s.Discard(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); len(entries) != 0 || err != nil {
+		t.Errorf("Discard leaves %v, %v", entries, err)
+	}
+	for _, bad := range []glance.ID{"", "..", "a/b", ".x"} {
+		if f, err := s.Temp(bad); err == nil {
+			t.Errorf("Temp(%q) makes %s", bad, f.Name())
+		}
+	}
 }
