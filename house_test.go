@@ -43,6 +43,7 @@ var mayImport = []struct {
 	{"service/client", nil, "both halves use it"},
 	{"service/internal/fault", nil, "what all adapters write their errors with leans on nothing"},
 	{"service/internal/v1wire", []string{"service/glance/...", "service/internal/fault"}, "it is the words of version 1, and knows nobody who speaks them"},
+	{"service/internal/apiv1", []string{"service/glance/...", "service/internal/fault", "service/internal/v1wire"}, "who speaks version 1 says it in the same words"},
 	{"service/internal/registry", []string{"service/glance/...", "service/internal/fault", "service/internal/v1wire"}, "who speaks version 1 says it in the same words"},
 	{"service/internal/*", []string{"service/glance/...", "service/oslo", "service/internal/fault"}, "an adapter never leans on another"},
 	{"examples/...", []string{"proposals/...", "provision/...", "roles", "templates"}, ""},

@@ -184,6 +184,18 @@ type daemonBlock struct {
 	ConfigFile *hcl.Attribute `hcl:"config_file,optional"`
 }
 
+type apiBlock struct {
+	Port        *hcl.Attribute `hcl:"port,optional"`
+	BindToAll   *hcl.Attribute `hcl:"bind_to_all,optional"`
+	PasteFile   *hcl.Attribute `hcl:"paste_file,optional"`
+	Workers     *hcl.Attribute `hcl:"workers,optional"`
+	Debug       *hcl.Attribute `hcl:"debug,optional"`
+	Verbose     *hcl.Attribute `hcl:"verbose,optional"`
+	LogFile     *hcl.Attribute `hcl:"log_file,optional"`
+	ConfigFile  *hcl.Attribute `hcl:"config_file,optional"`
+	EnableV1API *hcl.Attribute `hcl:"enable_v1_api,optional"`
+}
+
 type jobBlock struct {
 	Schedule   *hcl.Attribute `hcl:"schedule,optional"`
 	User       *hcl.Attribute `hcl:"user,optional"`

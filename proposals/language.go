@@ -169,7 +169,8 @@ var language = []BlockSpec{
 		{Name: "internal_host", Type: "string", Implied: "the address of the first node of the role", Meaning: "Host in the URL of the internal endpoint."},
 		{Name: "admin_host", Type: "string", Implied: "the address of the first node of the role", Meaning: "Host in the URL of the admin endpoint."},
 	}},
-	daemon("api", "9292", "The Images API, the endpoint that clients use.", AttrSpec{Default: "true", Departs: "True, as documented: the barclamp's code of that time said false, which kept every user out, and changed to true half a year later."}),
+	daemon("api", "9292", "The Images API, the endpoint that clients use.", AttrSpec{Default: "true", Departs: "True, as documented: the barclamp's code of that time said false, which kept every user out, and changed to true half a year later."},
+		AttrSpec{Name: "enable_v1_api", Type: "bool", Default: "true", Meaning: "Serve version 1 of the API beside version 2; it keeps its metadata behind the registry."}),
 	daemon("registry", "9191", "The registry.", AttrSpec{Default: "false", Departs: "False: newer documentation calls the registry private. Bind it to all addresses only where another machine needs it."}),
 	job("scrubber", "1 * * * *", "Removes the data of `pending_delete` images."),
 	job("reaper", "5 * * * *", "Removes invalid and stalled entries of the cache. Its program is glance-cache-reaper."),
@@ -180,8 +181,8 @@ var language = []BlockSpec{
 }
 
 // daemon describes the block of a daemon; bind is what its bind_to_all has of
-// its own.
-func daemon(name, port, meaning string, bind AttrSpec) BlockSpec {
+// its own, more are attributes that only it has.
+func daemon(name, port, meaning string, bind AttrSpec, more ...AttrSpec) BlockSpec {
 	attrs := []AttrSpec{
 		{Name: "port", Type: "number", Default: port, Meaning: "The port it listens on.", Barclamp: name + ".bind_port"},
 		{Name: "bind_to_all", Type: "bool", Default: bind.Default, Meaning: "Listen on every address of the node, not just on the node's own.", Barclamp: name + ".bind_open_address", Departs: bind.Departs},
@@ -191,7 +192,7 @@ func daemon(name, port, meaning string, bind AttrSpec) BlockSpec {
 		AttrSpec{Name: "paste_file", Type: "path", Default: `"/etc/glance/glance-` + name + `-paste.ini"`, Meaning: "File of its pipelines.", Barclamp: name + ".paste_ini"},
 		AttrSpec{Name: "workers", Type: "number", Default: "0", Meaning: "How many processors it uses; 0 means all."},
 	)
-	return BlockSpec{Path: "role." + name, Syntax: name, Meaning: meaning, Attrs: attrs}
+	return BlockSpec{Path: "role." + name, Syntax: name, Meaning: meaning, Attrs: append(attrs, more...)}
 }
 
 // job describes the block of a job that cron starts.

@@ -32,7 +32,7 @@ var shapes = map[string]any{
 	"role.database.mysql":  mysqlDatabaseBlock{},
 	"role.database.sqlite": sqliteDatabaseBlock{},
 	"role.keystone":        roleKeystoneBlock{},
-	"role.api":             daemonBlock{},
+	"role.api":             apiBlock{},
 	"role.registry":        daemonBlock{},
 	"role.scrubber":        jobBlock{},
 	"role.reaper":          jobBlock{},

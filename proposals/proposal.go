@@ -144,6 +144,7 @@ type GlanceServer struct {
 	Database         Database
 	Keystone         *RoleKeystone // nil: no Keystone, everybody is an administrator
 	API              Daemon
+	EnableV1API      bool // version 1 beside version 2
 	Registry         Daemon
 	DelayedDelete    bool
 	ScrubTime        time.Duration // how long a pending_delete image is kept

@@ -144,8 +144,8 @@ func (r *roleReader) cache(b *plain) {
 
 func (r *roleReader) daemons(raw *roleBlock) {
 	var apiRange, registryRange hcl.Range
-	r.g.API, apiRange = r.daemon("api", r.single("api", raw.API))
-	r.g.Registry, registryRange = r.daemon("registry", r.single("registry", raw.Registry))
+	r.g.API, apiRange = r.api(r.single("api", raw.API))
+	r.g.Registry, registryRange = r.registry(r.single("registry", raw.Registry))
 	if r.g.API.Port != 0 && r.g.API.Port == r.g.Registry.Port {
 		at, other := registryRange, apiRange
 		if raw.Registry == nil {
@@ -155,11 +155,27 @@ func (r *roleReader) daemons(raw *roleBlock) {
 	}
 }
 
-// daemon decodes the block of a daemon and also returns the place of its port.
-func (r *roleReader) daemon(name string, b *plain) (Daemon, hcl.Range) {
+// api decodes the block of the API and also returns the place of its port.
+func (r *roleReader) api(b *plain) (Daemon, hcl.Range) {
+	var raw apiBlock
+	b = r.orEmpty(b)
+	r.block("role.api", b, &raw)
+	r.g.EnableV1API = r.boolean(raw.EnableV1API)
+	return r.daemon("api", daemonBlock{
+		raw.Port, raw.BindToAll, raw.PasteFile, raw.Workers, raw.Debug, raw.Verbose, raw.LogFile, raw.ConfigFile,
+	}), place(raw.Port, b.DefRange)
+}
+
+// registry is api for the other daemon.
+func (r *roleReader) registry(b *plain) (Daemon, hcl.Range) {
 	var raw daemonBlock
 	b = r.orEmpty(b)
-	r.block("role."+name, b, &raw)
+	r.block("role.registry", b, &raw)
+	return r.daemon("registry", raw), place(raw.Port, b.DefRange)
+}
+
+// daemon reads what every daemon has.
+func (r *roleReader) daemon(name string, raw daemonBlock) Daemon {
 	return Daemon{
 		Element: Element{
 			Debug: r.boolean(raw.Debug), Verbose: r.boolean(raw.Verbose),
@@ -169,7 +185,7 @@ func (r *roleReader) daemon(name string, b *plain) (Daemon, hcl.Range) {
 		BindToAll: r.boolean(raw.BindToAll),
 		PasteFile: r.own(name, raw.PasteFile),
 		Workers:   r.integer(raw.Workers, 0, 1024),
-	}, place(raw.Port, b.DefRange)
+	}
 }
 
 func (r *roleReader) job(name string, b *plain) Job {

@@ -71,7 +71,7 @@ func (s site) configFiles() ([]file, error) {
 
 	api := templates.API{
 		Log: s.log(g.API.Element), Listen: s.listen("glance-api", g.API),
-		RegistryHost: s.node.Address, RegistryPort: g.Registry.Port,
+		RegistryHost: s.node.Address, RegistryPort: g.Registry.Port, EnableV1: g.EnableV1API,
 		Notifier: g.NotifierStrategy, DelayedDelete: g.DelayedDelete,
 		Database: database, Stores: stores, Keystone: keystone, PasteFile: s.path(g.API.PasteFile),
 		LockPath: s.lockPath(), StagingDir: s.stagingDir(), Config: s.config("glance-api"),

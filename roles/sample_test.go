@@ -139,7 +139,7 @@ func glance(nodes ...string) *proposals.GlanceServer {
 			Directory: "/var/lib/glance/image-cache", GracePeriod: time.Hour, StallTimeout: 24 * time.Hour,
 			MaxSize: 10 << 30, ExtraToFree: 0.2,
 		},
-		API: daemon("api", 9292, true), Registry: daemon("registry", 9191, false),
+		API: daemon("api", 9292, true), EnableV1API: true, Registry: daemon("registry", 9191, false),
 		Scrubber: job("scrubber", "1 * * * *"), Reaper: job("reaper", "5 * * * *"),
 		Pruner: job("pruner", "45 * * * *"), Prefetcher: job("prefetcher", "25 * * * *"),
 	}

@@ -67,6 +67,9 @@ func RunAPI(ctx context.Context, o Options) error {
 	if control != nil {
 		options.Cache = control
 	}
+	if p.V1.Enabled {
+		options.V1 = p.v1(images)
+	}
 	api := apiv2.New(images, options)
 	handler, err := p.handler(api.Root(), rules, map[config.Stage]filter{
 		config.VersionFilter: api.Negotiate,

@@ -299,7 +299,11 @@ func TestNegotiation(t *testing.T) {
 		{"/v2.9/images", "", 200},
 		{"/v2.19/images", "", 300},
 		{"/v3/images", "", 300},
-		{"/v1/images", "", 300},
+		{"/v1/images", "", 200},
+		{"/v1.0/images", "", 200},
+		{"/v1.1/images", "", 200},
+		{"/v1.2/images", "", 300},
+		{"/v1", "", 302},
 		{"/images", "", 300},
 		{"/", "", 300},
 		{"/versions", "", 200},
@@ -320,6 +324,13 @@ func TestNegotiation(t *testing.T) {
 		}
 	}
 	d.want(200, `"versions"`, "POST", "/versions", "{}")
+
+	off := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", "[DEFAULT]\nenable_v1_api = False\n")}})
+	for _, path := range []string{"/v1/images", "/v1.0/images", "/v1"} {
+		if a := off.want(300, "v2.0", "GET", path, ""); strings.Contains(a.body, "v1") {
+			t.Errorf("GET %s without version 1: %s", path, a.body)
+		}
+	}
 
 	root := s.filters("unauthenticated-context", "", "") // without negotiation
 	root.want(200, `"images"`, "GET", "/v2/images", "")

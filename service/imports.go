@@ -30,6 +30,11 @@ func (p *process) openImports(catalog *sqlcatalog.Catalog) (*importArea, error) 
 	if len(p.Imports.Methods) == 0 {
 		return a, nil
 	}
+	web, err := webdownload.New(p.webOptions())
+	if err != nil {
+		return nil, fmt.Errorf("imports: %w", err)
+	}
+	a.Fetcher = web // for version 1, which stages nothing, in any case
 	store, err := filestore.Open(p.Imports.StagingDir, filestore.Options{})
 	switch {
 	case err != nil && p.Imports.StagingNamed:
@@ -39,11 +44,6 @@ func (p *process) openImports(catalog *sqlcatalog.Catalog) (*importArea, error) 
 		return a, nil
 	}
 	a.Methods, a.Staging = p.Imports.Methods, store
-	web, err := webdownload.New(p.webOptions())
-	if err != nil {
-		return nil, fmt.Errorf("imports: %w", err)
-	}
-	a.Fetcher = web
 	return a, p.transfers(a, store, web)
 }
 

@@ -21,6 +21,7 @@ var tokens = map[string]struct{ scope, roles string }{
 	"alice":   {`"project": {"id": "p-alice"}`, "member reader"},
 	"rita":    {`"project": {"id": "p-alice"}`, "reader"},
 	"bob":     {`"project": {"id": "p-bob"}`, "member reader"},
+	"carol":   {`"project": {"id": "p-carol"}`, "member reader"},
 	"billing": {`"project": {"id": "p-alice"}`, "member reader billing"},
 	"old":     {`"project": {"id": "p-alice"}`, "_member_"},
 	"nova":    {`"project": {"id": "p-service"}`, "service"},

@@ -142,6 +142,9 @@ func (p *process) catalog() (*sqlcatalog.Catalog, error) {
 	if p.session != nil {
 		o.Owner = p.session.name
 	}
+	if p.program == config.Registry {
+		o.Key = "" // those who ask it have the key
+	}
 	c, err := sqlcatalog.Open(string(p.Database.URL), o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: [database] connection: %w", p.Database.Pos, err)

@@ -22,6 +22,7 @@ type API struct {
 	Listen        Listen
 	RegistryHost  string
 	RegistryPort  int
+	EnableV1      bool   // version 1 of the API is served
 	Notifier      string // "noop" or "logging"
 	DelayedDelete bool
 	Database      Database
@@ -42,6 +43,7 @@ func GlanceAPI(a API) ([]byte, error) {
 	d := c.section("DEFAULT")
 	d.set("registry_host", a.RegistryHost)
 	d.number("registry_port", int64(a.RegistryPort))
+	d.flag("enable_v1_api", a.EnableV1)
 	d.set("notifier_strategy", a.Notifier)
 	d.flag("delayed_delete", a.DelayedDelete)
 	if a.Cache != nil {

@@ -23,6 +23,13 @@ type Draft struct {
 	Hidden          bool
 	Properties      map[string]string
 	Tags            []string
+
+	// What is said of data that is yet to come.
+	Size        *int64
+	VirtualSize *int64
+	Checksum    *string
+	// Empty says that there will be none: the image is active at once.
+	Empty bool
 }
 
 // Create adds a queued image without data and returns it. ErrForbidden,
@@ -71,6 +78,12 @@ func (s *Images) newImage(c Caller, d Draft) *Image {
 		UpdatedAt:       now,
 		Properties:      d.Properties,
 		Tags:            set(d.Tags),
+		Size:            d.Size,
+		VirtualSize:     d.VirtualSize,
+		Checksum:        d.Checksum,
+	}
+	if d.Empty {
+		im.Status = Active
 	}
 	if im.ID == "" {
 		im.ID = s.o.NewID()

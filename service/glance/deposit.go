@@ -142,10 +142,11 @@ func (s *Images) taken(ctx context.Context, before *Image, deposits []*deposit, 
 	})
 }
 
-// store writes the data of an image that is saving, and makes it active. After
-// an error the store has no data of it.
-func (s *Images) store(ctx context.Context, to *Backend, saving *Image, r io.Reader) (*Image, error) {
-	d, err := s.deposit(ctx, to, saving, intake{Reader: r, look: true})
+// store writes the data of an image that is saving, and makes it active, unless
+// the data is not what was said of it. After an error the store has no data of
+// it.
+func (s *Images) store(ctx context.Context, to *Backend, saving *Image, data incomingData) (*Image, error) {
+	d, err := s.deposit(ctx, to, saving, intake{Reader: data, look: true})
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +158,10 @@ func (s *Images) store(ctx context.Context, to *Backend, saving *Image, r io.Rea
 		return nil, err
 	}
 	s.describe(active, d)
+	if err := data.o.finish(active); err != nil {
+		s.takeBack(ctx, saving.ID, d)
+		return nil, err
+	}
 	active.Locations = locations([]*deposit{d})
 	if err := s.record(ctx, saving, active, d); err != nil {
 		return nil, err

@@ -29,6 +29,10 @@ type Refusal struct {
 	// Remark says that Message adds to the standard sentence of its kind
 	// ("Access was denied to this resource.") instead of replacing it.
 	Remark bool
+	// Rule is the one that did not let the caller through, if it was one.
+	Rule Rule
+	// Property is the one that is protected, if that was the reason.
+	Property string
 }
 
 func (r *Refusal) Error() string { return r.Message }

@@ -48,6 +48,8 @@ type Options struct {
 	Inspector Inspector // looks at the data of bare images; nil means nobody does
 	AnyFormat bool      // data that is not what disk_format says is taken all the same
 
+	Filtered bool // the catalog answers to the caller: what it shows is visible
+
 	DefaultStore  string // ID, or scheme, of the store that takes uploads; empty means the first
 	DelayedDelete bool   // Delete leaves the data to the scrubber
 
@@ -166,7 +168,13 @@ func (s *Images) Get(ctx context.Context, id ID) (*Image, error) {
 
 // find returns the image with all its properties, if the caller can see it.
 func (s *Images) find(ctx context.Context, id ID) (*Image, error) {
-	im, err := s.catalog.Get(ctx, id, false)
+	return s.look(ctx, id, false)
+}
+
+// look is find, and finds images that are deleted as well, if they are asked
+// for.
+func (s *Images) look(ctx context.Context, id ID, deleted bool) (*Image, error) {
+	im, err := s.catalog.Get(ctx, id, deleted)
 	if errors.Is(err, ErrNotFound) {
 		return nil, noImage(id)
 	}
@@ -178,7 +186,8 @@ func (s *Images) find(ctx context.Context, id ID) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("get image %s: %w", id, err)
 	}
-	if !visible || im.Status == Deleted || im.Status == PendingDelete {
+	gone := im.Status == Deleted || im.Status == PendingDelete
+	if !visible || gone && !deleted {
 		return nil, noImage(id)
 	}
 	if !s.o.Policy.Allows(c, GetImage, Target{Image: im}) {
@@ -191,7 +200,7 @@ func (s *Images) find(ctx context.Context, id ID) (*Image, error) {
 // image sees it whatever it answered to the offer.
 func (s *Images) visible(ctx context.Context, c Caller, im *Image) (bool, error) {
 	switch {
-	case c.Admin, im.Owner == nil, owns(c, im), im.Visibility == Public, im.Visibility == Community:
+	case c.Admin, s.o.Filtered, im.Owner == nil, owns(c, im), im.Visibility == Public, im.Visibility == Community:
 		return true, nil
 	case im.Visibility != Shared || c.ProjectID == "":
 		return false, nil
@@ -261,7 +270,7 @@ func (s *Images) May(ctx context.Context, r Rule, im *Image) error {
 }
 
 func denied(r Rule) error {
-	return refuse(ErrForbidden, "You are not authorized to complete %s action.", r)
+	return &Refusal{Kind: ErrForbidden, Message: fmt.Sprintf("You are not authorized to complete %s action.", r), Rule: r}
 }
 
 func (s *Images) now() time.Time { return s.o.Now().UTC().Truncate(time.Second) }

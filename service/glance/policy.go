@@ -27,6 +27,7 @@ const (
 	DeleteMember        Rule = "delete_member"
 	DeactivateImage     Rule = "deactivate"
 	ReactivateImage     Rule = "reactivate"
+	CopyFrom            Rule = "copy_from"
 )
 
 // The rules for looking at the cache and changing it. The first is of the
@@ -105,6 +106,7 @@ var grants = map[Rule]grant{
 	DeleteMember:        {from: member, own: true},
 	DeactivateImage:     {from: member, own: true},
 	ReactivateImage:     {from: member, own: true},
+	CopyFrom:            {from: member},
 
 	// Everybody may read definitions; only an admin writes them, so those
 	// rules are not here.

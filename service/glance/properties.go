@@ -1,6 +1,7 @@
 package glance
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -93,5 +94,5 @@ func (s *Images) allowProperty(c Caller, im *Image, ch Change) error {
 }
 
 func protected(name string) error {
-	return refuse(ErrForbidden, "Attribute '%s' is reserved.", name)
+	return &Refusal{Kind: ErrForbidden, Message: fmt.Sprintf("Attribute '%s' is reserved.", name), Property: name}
 }

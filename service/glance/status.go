@@ -9,7 +9,7 @@ import (
 // PendingDelete although older services know only Deleted: a delete that is
 // cut short is then found and finished by the scrubber.
 var next = map[Status][]Status{
-	Queued:        {Saving, Uploading, Importing, Active, Deleted},
+	Queued:        {Saving, Uploading, Importing, Active, Killed, Deleted},
 	Saving:        {Active, Killed, Deleted, Queued},
 	Uploading:     {Importing, Queued, Deleted},
 	Importing:     {Active, Deleted, Queued},

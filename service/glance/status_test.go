@@ -11,7 +11,7 @@ import (
 func TestStatus(t *testing.T) {
 	all := []Status{Queued, Saving, Uploading, Importing, Active, Deactivated, Killed, PendingDelete, Deleted}
 	want := map[Status]string{
-		Queued:        "saving uploading importing active deleted",
+		Queued:        "saving uploading importing active killed deleted",
 		Saving:        "active killed deleted queued",
 		Uploading:     "importing queued deleted",
 		Importing:     "active deleted queued",

@@ -254,6 +254,7 @@ func same(a, b *Image) bool {
 		equal(a.ContainerFormat, b.ContainerFormat) && equal(a.Owner, b.Owner) &&
 		a.MinDisk == b.MinDisk && a.MinRAM == b.MinRAM &&
 		a.Protected == b.Protected && a.Hidden == b.Hidden &&
+		equal(a.Size, b.Size) && equal(a.Checksum, b.Checksum) &&
 		maps.Equal(a.Properties, b.Properties) && slices.Equal(a.Tags, b.Tags) &&
 		slices.EqualFunc(a.Locations, b.Locations, func(a, b Location) bool {
 			return a.URL == b.URL && a.Status == b.Status && maps.Equal(a.Metadata, b.Metadata)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 )
 
@@ -14,13 +15,42 @@ type UploadOptions struct {
 	// only serves to refuse what is too large before it is sent.
 	Size int64
 	// Store is the ID of the store that takes the data, if stores have names;
-	// empty means the default one.
-	Store string
+	// empty means the default one. Scheme is that of its URLs, if it is to be a
+	// certain one; version 1 names stores so.
+	Store  string
+	Scheme string
+
+	// What the data has to be; nil and empty mean that anything will do.
+	WantSize     *int64
+	WantChecksum string // MD5, hex
+
+	// Kill makes an image killed whose upload fails, in place of queued.
+	Kill bool
+}
+
+// finish refuses data that is not what was said.
+func (o UploadOptions) finish(active *Image) error {
+	if o.WantSize != nil && *o.WantSize != *active.Size {
+		return o.mismatch("size", strconv.FormatInt(*o.WantSize, 10), strconv.FormatInt(*active.Size, 10))
+	}
+	if o.WantChecksum != "" && o.WantChecksum != *active.Checksum {
+		return o.mismatch("checksum", o.WantChecksum, *active.Checksum)
+	}
+	return nil
+}
+
+func (o UploadOptions) mismatch(what, said, is string) error {
+	text := "Supplied %[1]s (%[2]s) and %[1]s generated from uploaded image (%[3]s) did not match."
+	if o.Kill {
+		text += " Setting image status to 'killed'."
+	}
+	return refuse(ErrInvalid, text, what, said, is)
 }
 
 // Upload stores what r yields as the data of a queued image, which is active
 // afterwards and has size, checksum and hash. On any failure, also when ctx
-// ends, the image is queued again and no data is left.
+// ends, no data is left and the image is queued again, or killed if the options
+// say so.
 //
 // ErrConflict if the image is not queued, ErrInvalid if its formats are not
 // set, there is no such store or r fails, ErrTooLarge past the size limit,
@@ -32,6 +62,11 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 	store, ok := s.stores.wanted(o.Store)
 	if !ok {
 		return refuse(ErrInvalid, "Store for identifier %s not found", o.Store)
+	}
+	if o.Scheme != "" {
+		if store, ok = s.stores.of(Location{URL: o.Scheme + "://x/x"}); !ok {
+			return refuse(ErrInvalid, "Store for scheme %s not found", o.Scheme)
+		}
 	}
 	if err := s.limit(ctx, ImageSizeTotal, 0); err != nil {
 		return err
@@ -57,9 +92,13 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 		return err
 	}
 	s.notify(ctx, Event{Type: "image.prepare", Image: saving})
-	active, err := s.receive(ctx, store, saving, incomingData{r, o.Size})
+	active, err := s.receive(ctx, store, saving, incomingData{r, o})
 	if err != nil {
-		s.release(context.WithoutCancel(ctx), saving, err)
+		to := Queued
+		if o.Kill {
+			to = Killed
+		}
+		s.release(context.WithoutCancel(ctx), saving, to, err)
 		return incoming(id, err)
 	}
 	s.notify(ctx, Event{Type: "image.upload", Image: active})
@@ -81,11 +120,10 @@ func incoming(id ID, err error) error {
 	return err
 }
 
-// incomingData is what a client sends, and how much it says that is; 0 if it
-// does not say.
+// incomingData is what a client sends, and what it says of it.
 type incomingData struct {
 	io.Reader
-	size int64
+	o UploadOptions
 }
 
 // receive stores data that a client sends, if quotas allow it.
@@ -93,10 +131,10 @@ func (s *Images) receive(ctx context.Context, to *Backend, saving *Image, data i
 	if err := s.limit(ctx, ImageCountUploading, 0); err != nil {
 		return nil, err
 	}
-	if err := s.admit(ctx, saving.ID, data.size); err != nil {
+	if err := s.admit(ctx, saving.ID, data.o.Size); err != nil {
 		return nil, err
 	}
-	return s.store(ctx, to, saving, data.Reader)
+	return s.store(ctx, to, saving, data)
 }
 
 // claim moves the image from queued to saving, for one uploader only.
@@ -118,9 +156,13 @@ func (s *Images) claim(ctx context.Context, before, saving *Image) error {
 	return nil
 }
 
-// release makes the image queued again after a failed upload.
-func (s *Images) release(ctx context.Context, saving *Image, cause error) {
+// release gives the image the status that it has after a failed upload.
+func (s *Images) release(ctx context.Context, saving *Image, to Status, cause error) {
 	s.notify(ctx, Event{Type: "image.upload", Image: saving, Err: cause})
+	if to == Killed {
+		s.kill(ctx, saving)
+		return
+	}
 	s.giveBack(ctx, saving)
 }
 

@@ -137,6 +137,8 @@ proposal "full" {
       config_file = "/etc/glance-images/api.conf"
       paste_file  = "/etc/glance-images/api.ini"
       workers     = 3
+
+      enable_v1_api = false
     }
     registry {
       port        = local.port + 1

@@ -29,6 +29,10 @@ type Options struct {
 
 	Cache Cache // nil means that there is none
 
+	// V1 is version 1 of the API, for every path in /v1; nil means that there is
+	// none.
+	V1 http.Handler
+
 	// Definitions are served below /v2/metadefs; nil means they are not.
 	Definitions *metadef.Definitions
 }

@@ -31,6 +31,9 @@ func versions(o Options, namedStores bool) []version {
 			all[i].status = "CURRENT"
 		}
 	}
+	if o.V1 != nil {
+		all = append(all, version{"v1.1", "DEPRECATED"}, version{"v1.0", "DEPRECATED"})
+	}
 	return all
 }
 
@@ -38,8 +41,8 @@ const vendorType = "application/vnd.openstack.images-"
 
 // Negotiate returns a handler that finds out which version of the API a
 // request is for, in its Accept header or the first part of its path, and
-// passes it to next with the path starting in /v2. Everything else gets the
-// list of versions. It belongs in front of the authentication.
+// passes it to next with the path starting in /v1 or /v2. Everything else gets
+// the list of versions. It belongs in front of the authentication.
 func (a *API) Negotiate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first, rest := segment("/" + strings.TrimLeft(r.URL.Path, "/"))
@@ -53,29 +56,42 @@ func (a *API) Negotiate(next http.Handler) http.Handler {
 		case !a.known(wanted):
 			a.listVersions(w, r, http.StatusMultipleChoices) // nobody has asked for it
 		default:
-			v2 := r.Clone(r.Context())
-			v2.URL.Path, v2.URL.RawPath = "/v2"+rest, ""
-			next.ServeHTTP(w, v2)
+			named := r.Clone(r.Context())
+			named.URL.Path, named.URL.RawPath = major(wanted)+rest, ""
+			next.ServeHTTP(w, named)
 		}
 	})
 }
 
 // Root returns the handler behind the negotiation: the API for every path in
-// /v2, the list of versions for all others. It does for a service without
-// Negotiate, which then has no other names of versions.
+// /v2, that of version 1 for those in /v1, the list of versions for all others.
+// It does for a service without Negotiate, which then has no other names of
+// versions.
 func (a *API) Root() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/v2" && !strings.HasPrefix(r.URL.Path, "/v2/") {
+		switch {
+		case in(r.URL.Path, "/v2"):
+			a.ServeHTTP(w, r)
+		case in(r.URL.Path, "/v1") && a.o.V1 != nil:
+			a.o.V1.ServeHTTP(w, r)
+		default:
 			a.listVersions(w, r, http.StatusMultipleChoices)
-			return
 		}
-		a.ServeHTTP(w, r)
 	})
 }
 
-func (a *API) known(id string) bool {
-	return id == "v2" || slices.ContainsFunc(a.versions, func(v version) bool { return v.id == id })
+// in says whether a path is a directory's, or the directory itself.
+func in(path, dir string) bool {
+	rest, ok := strings.CutPrefix(path, dir)
+	return ok && (rest == "" || rest[0] == '/')
 }
+
+func (a *API) known(id string) bool {
+	return id == "v2" || id == "v1" && a.o.V1 != nil || slices.ContainsFunc(a.versions, func(v version) bool { return v.id == id })
+}
+
+// major is how the path of a version begins.
+func major(id string) string { return "/" + id[:2] }
 
 func (a *API) listVersions(w http.ResponseWriter, r *http.Request, code int) {
 	endpoint := strings.TrimRight(a.o.PublicEndpoint, "/")
@@ -90,7 +106,7 @@ func (a *API) listVersions(w http.ResponseWriter, r *http.Request, code int) {
 		all = append(all, object{
 			{"id", v.id},
 			{"status", v.status},
-			{"links", list{object{{"rel", "self"}, {"href", endpoint + "/v2/"}}}},
+			{"links", list{object{{"rel", "self"}, {"href", endpoint + major(v.id) + "/"}}}},
 		})
 	}
 	reply(w, code, appendJSON(nil, object{{"versions", all}}))

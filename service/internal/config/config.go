@@ -54,6 +54,7 @@ type Settings struct {
 	Access   Access
 	Limits   Limits
 	Keys     KeyManager
+	V1       V1
 	Health   Health
 	CORS     []Origin
 	Pipeline Pipeline // of API and Registry
@@ -186,6 +187,7 @@ func Load(p Program, src Source) (*Settings, error) {
 	pipeline := r.pipeline(p)
 	s := r.settings(p)
 	s.Pipeline = pipeline.stages
+	s.V1.Enabled = s.V1.Enabled && pipeline.v1
 	if pipeline.healthPath != "" {
 		s.Health.Path = pipeline.healthPath
 	}

@@ -95,7 +95,11 @@ func TestDefaults(t *testing.T) {
 		Access: config.Access{
 			Files: []string{"DIR/policy.yaml", "DIR/policy.json"}, Dirs: []string{"DIR/policy.d"}, Fallback: "default", NewDefaults: true, Scope: true,
 		},
-		Health:   config.Health{Path: "/healthcheck", Checks: []config.HealthCheck{{File: "/etc/glance/healthcheck_disable"}}},
+		Health: config.Health{Path: "/healthcheck", Checks: []config.HealthCheck{{File: "/etc/glance/healthcheck_disable"}}},
+		V1: config.V1{
+			Enabled: true, REST: true, RPC: true,
+			Registry: config.RegistryAccess{Port: 9191, Timeout: 10 * time.Minute, UserToken: true},
+		},
 		Pipeline: config.Pipeline{"cors", "healthcheck", "http_proxy_to_wsgi", "versionnegotiation", "unauthenticated-context", "rootapp"},
 		Metadefs: "/etc/glance/metadefs",
 	}

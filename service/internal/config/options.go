@@ -30,6 +30,7 @@ func (r *reader) settings(p Program) *Settings {
 		Access:   r.access(p),
 		Limits:   r.limits(),
 		CORS:     r.cors(),
+		V1:       r.v1(),
 		LockPath: r.text(os.Getenv("OSLO_LOCK_PATH"), "oslo_concurrency.lock_path", "DEFAULT.lock_path"),
 		Metadefs: r.directory("/etc/glance/metadefs", "DEFAULT.metadata_source_path"),
 	}
@@ -69,10 +70,6 @@ func (r *reader) server(p Program) Server {
 	if p == Registry {
 		port = 9191
 	}
-	// The api keeps its own catalog and asks no registry. The options that
-	// name one are read because every glance-api.conf has them.
-	r.text("", "DEFAULT.registry_host")
-	r.port(9191, "DEFAULT.registry_port")
 	return Server{
 		Host:             r.text("0.0.0.0", "DEFAULT.bind_host"),
 		Port:             r.port(port, "DEFAULT.bind_port"),

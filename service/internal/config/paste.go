@@ -32,6 +32,7 @@ const (
 	APIApp      Stage = "rootapp" // the Images API and the list of its versions
 	RegistryApp Stage = "registryapp"
 
+	v1App       Stage = "apiv1app"
 	v2App       Stage = "apiv2app"
 	versionsApp Stage = "apiversions"
 	healthApp   Stage = "healthcheck app"
@@ -74,6 +75,7 @@ var factories = map[string]Stage{
 	"glance.api.middleware.cache:CacheFilter.factory":                            CacheFilter,
 	"glance.api.middleware.cache_manage:CacheManageFilter.factory":               CacheManage,
 	"glance.api.versions:create_resource":                                        versionsApp,
+	"glance.api.v1.router:API.factory":                                           v1App,
 	"glance.api.v2.router:API.factory":                                           v2App,
 	"glance.registry.api:API.factory":                                            RegistryApp,
 	"glance.registry.api.v1:API.factory":                                         RegistryApp,
@@ -99,6 +101,7 @@ var composites = []string{"glance.api:root_app_factory", "egg:Paste#urlmap"}
 type wired struct {
 	stages     Pipeline
 	healthPath string // of a health check that is an application
+	v1         bool   // version 1 of the API is among the applications
 }
 
 // optionsOf are the sections of the configuration that a stage's own section
@@ -127,7 +130,7 @@ func (r *reader) pipeline(p Program) wired {
 	name = r.beside(name)
 	text, err := os.ReadFile(name)
 	if file == "" && errors.Is(err, fs.ErrNotExist) {
-		return wired{stages: r.flavor(p, flavor)}
+		return wired{stages: r.flavor(p, flavor), v1: true}
 	}
 	if err != nil {
 		r.errs = append(r.errs, fmt.Errorf("%s: [paste_deploy] config_file: %w", r.pos("paste_deploy.config_file"), err))
@@ -144,6 +147,7 @@ func (r *reader) pipeline(p Program) wired {
 		main += "-" + flavor
 	}
 	stages, err := paste.app(main, name)
+	paste.v1 = paste.v1 || err == nil && stages.Has(v1App)
 	if err != nil {
 		r.errs = append(r.errs, err)
 		return wired{}
@@ -156,7 +160,7 @@ func (r *reader) pipeline(p Program) wired {
 			r.layers[options] = []layer{{c: c, section: section, raw: true}}
 		}
 	}
-	return wired{stages, paste.healthPath}
+	return wired{stages, paste.healthPath, paste.v1}
 }
 
 // flavors are the pipelines that there are without a paste file.
@@ -195,6 +199,7 @@ type paste struct {
 
 	sections   map[Stage]string // where each stage stands
 	healthPath string
+	v1         bool
 }
 
 // app returns the stages of the application called name; pos is what asks
@@ -266,6 +271,10 @@ func (p *paste) composite(section string) (Pipeline, error) {
 		children[key] = pipe
 	}
 	root, v2 := children["/"], children["/v2"]
+	if slices.Equal(children["/v1"], Pipeline{v1App}) {
+		p.v1 = true
+		delete(children, "/v1")
+	}
 	delete(children, "/")
 	delete(children, "/v2")
 	switch {
@@ -331,7 +340,7 @@ func (p *paste) named(section string, k kind, pos string) (v oslo.Value, code st
 func check(p Program, pipe Pipeline) error {
 	app := map[Program]Stage{API: APIApp, Registry: RegistryApp}[p]
 	last := pipe[len(pipe)-1]
-	if last == v2App && p == API {
+	if (last == v2App || last == v1App) && p == API {
 		last, pipe[len(pipe)-1] = app, app // the versions come with it
 	}
 	at := func(s Stage) int { return slices.Index(pipe, s) }
