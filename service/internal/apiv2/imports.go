@@ -59,6 +59,7 @@ func (a *API) importImage(w http.ResponseWriter, r *http.Request) error {
 	if err := a.images.Import(r.Context(), id, req); err != nil {
 		return err
 	}
+	w.Header().Set("Content-Type", "text/html; charset=UTF-8") // of nothing, as ever
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusAccepted)
 	return nil
