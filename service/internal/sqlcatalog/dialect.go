@@ -15,6 +15,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/seal"
 )
 
 // A dialect is what the two kinds of database do not have in common.
@@ -35,10 +36,10 @@ type dialect struct {
 	reclaim string
 	// narrow says that text has no character beyond the first 65,536.
 	narrow bool
-	seal   *seal    // of the URLs of locations; a catalog's own
-	tables string   // selects the names of the tables
-	schema []string // statements that make the tables of Head
-	latest []string // statements that add those of Latest
+	seal   *seal.Seal // of the URLs of locations; a catalog's own
+	tables string     // selects the names of the tables
+	schema []string   // statements that make the tables of Head
+	latest []string   // statements that add those of Latest
 }
 
 var (

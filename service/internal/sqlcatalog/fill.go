@@ -150,7 +150,7 @@ func (d dialect) attach(list []belonging, images map[glance.ID]*glance.Image) er
 			continue // of an image that is not to be seen
 		}
 		if b.kind == location {
-			url, err := d.seal.open(b.name)
+			url, err := d.seal.Open(b.name)
 			if err != nil {
 				return fmt.Errorf("location %d: %w", b.row, err)
 			}

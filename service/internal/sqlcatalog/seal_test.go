@@ -6,54 +6,10 @@ import (
 	"testing"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/seal"
 )
 
 const sealKey = "012345678901234567890123456789ab"
-
-func TestSeal(t *testing.T) {
-	s, err := newSeal(sealKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := range 70 {
-		url := "file:///" + strings.Repeat("ü", n)
-		sealed, err := s.close(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := s.open(sealed); got != url || err != nil || strings.Contains(sealed, ":") {
-			t.Fatalf("%q is sealed as %q and opened as %q, %v", url, sealed, got, err)
-		}
-		if again, _ := s.close(url); again == sealed {
-			t.Error("the same URL is sealed in the same way twice")
-		}
-	}
-	// As OpenStack Glance 25.1 has written it with this key.
-	const theirs = "4N2N_8zkY2fr-zwbn0J0hP5E4M2giSctQ5tn1JdNDRRSOxgUpC4il8pkdCzwANx9"
-	if got, err := s.open(theirs); got != "file:///var/lib/glance/images/x" || err != nil {
-		t.Errorf("open = %q, %v", got, err)
-	}
-	if got, err := s.open("swift://plain"); got != "swift://plain" || err != nil {
-		t.Errorf("open of what was never sealed = %q, %v", got, err)
-	}
-	other, err := newSeal("0123456789abcdef")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, value := range []string{"", "x", "AAAA", theirs[:40]} {
-		if got, err := s.open(value); !errors.Is(err, errSealed) {
-			t.Errorf("open of %q = %q, %v; want %v", value, got, err, errSealed)
-		}
-	}
-	if got, err := other.open(theirs); !errors.Is(err, errSealed) {
-		t.Errorf("open with another key = %q, %v; want %v", got, err, errSealed)
-	}
-	for _, key := range []string{"short", strings.Repeat("x", 33)} {
-		if _, err := newSeal(key); !errors.Is(err, glance.ErrInvalid) || strings.Contains(err.Error(), key) {
-			t.Errorf("a key of %d bytes: %v; want %v, without the key", len(key), err, glance.ErrInvalid)
-		}
-	}
-}
 
 // A catalog with a key keeps no URL in clear, reads those that are, and is
 // read by nobody without it.
@@ -99,8 +55,8 @@ func TestSealedLocations(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer wrong.Close()
-		if _, err := wrong.Get(t.Context(), shared, false); !errors.Is(err, errSealed) {
-			t.Errorf("Get with another key: %v; want %v", err, errSealed)
+		if _, err := wrong.Get(t.Context(), shared, false); !errors.Is(err, seal.ErrSealed) {
+			t.Errorf("Get with another key: %v; want %v", err, seal.ErrSealed)
 		}
 	})
 	if _, err := Open(sqliteURL(t), Options{Key: "short"}); err == nil || strings.Contains(err.Error(), "short") {

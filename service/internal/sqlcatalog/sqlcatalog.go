@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/seal"
 )
 
 // Options are the optional settings of Open. The zero value is ready to use.
@@ -69,7 +70,7 @@ func Open(url string, o Options) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.dialect.seal, err = newSeal(o.Key); err != nil {
+	if t.dialect.seal, err = seal.New(o.Key); err != nil {
 		return nil, err
 	}
 	c := &Catalog{target: t, now: o.Now, owner: o.Owner, window: 2000}

@@ -255,7 +255,7 @@ func (w writer) locations(ctx context.Context, deleted bool) ([]locationRow, err
 		if err := rows.Scan(&r.row, &r.url, &meta, &r.status); err != nil {
 			return nil, err
 		}
-		if r.url, err = w.dialect.seal.open(r.url); err != nil {
+		if r.url, err = w.dialect.seal.Open(r.url); err != nil {
 			return nil, fmt.Errorf("location %d: %w", r.row, err)
 		}
 		r.meta = meta.String
@@ -266,7 +266,7 @@ func (w writer) locations(ctx context.Context, deleted bool) ([]locationRow, err
 
 func (w writer) insertLocation(ctx context.Context, r locationRow) error {
 	deleted, at := w.end(r.status)
-	value, err := w.dialect.seal.close(r.url)
+	value, err := w.dialect.seal.Close(r.url)
 	if err != nil {
 		return err
 	}

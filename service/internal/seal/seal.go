@@ -1,4 +1,9 @@
-package sqlcatalog
+// Package seal keeps the URLs of locations from whoever can read a database or
+// a registry but has no key: metadata_encryption_key.
+//
+// The catalog in SQL seals what it writes, and a client of a registry what it
+// sends. Which URLs there are is not known here.
+package seal
 
 import (
 	"bytes"
@@ -14,15 +19,14 @@ import (
 	"glancectl/service/glance"
 )
 
-// A seal keeps the URLs of locations from whoever can read the database but
-// has no key: metadata_encryption_key. The form is OpenStack Glance's: AES in
-// CBC mode, the vector in front, the text ended by a zero and filled up with
-// what is none, all of it in base64 for URLs. It hides a URL and does not
-// protect it from being changed. A nil seal leaves URLs as they are.
-type seal struct{ block cipher.Block }
+// A Seal hides URLs. The form is OpenStack Glance's: AES in CBC mode, the vector
+// in front, the text ended by a zero and filled up with what is none, all of it
+// in base64 for URLs. It hides a URL and does not protect it from being changed.
+// A nil Seal leaves URLs as they are.
+type Seal struct{ block cipher.Block }
 
-// newSeal returns the seal of a key, which is 16, 24 or 32 bytes long or empty.
-func newSeal(key string) (*seal, error) {
+// New returns the seal of a key, which is 16, 24 or 32 bytes long or empty.
+func New(key string) (*Seal, error) {
 	if key == "" {
 		return nil, nil
 	}
@@ -30,11 +34,11 @@ func newSeal(key string) (*seal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: a key has 16, 24 or 32 bytes, not %d", glance.ErrInvalid, len(key))
 	}
-	return &seal{block}, nil
+	return &Seal{block}, nil
 }
 
-// close returns what the database holds for a URL.
-func (s *seal) close(url string) (string, error) {
+// Close returns what stands for a URL, something else each time.
+func (s *Seal) Close(url string) (string, error) {
 	if s == nil {
 		return url, nil
 	}
@@ -56,24 +60,24 @@ func (s *seal) close(url string) (string, error) {
 	return base64.URLEncoding.EncodeToString(sealed), nil
 }
 
-// errSealed is what a value says that cannot be opened.
-var errSealed = errors.New("the URL of a location cannot be read: another metadata_encryption_key has sealed it")
+// ErrSealed is what a value says that cannot be opened.
+var ErrSealed = errors.New("the URL of a location cannot be read: another metadata_encryption_key has sealed it")
 
-// open returns the URL that the database holds. One that was written before
+// Open returns the URL that a value stands for. One that was written before
 // there was a key stands for itself: base64 has no colon.
-func (s *seal) open(value string) (string, error) {
+func (s *Seal) Open(value string) (string, error) {
 	if s == nil || strings.Contains(value, ":") {
 		return value, nil
 	}
 	sealed, err := base64.URLEncoding.DecodeString(value)
 	if err != nil || len(sealed) < 2*aes.BlockSize || len(sealed)%aes.BlockSize != 0 {
-		return "", errSealed
+		return "", ErrSealed
 	}
 	text := sealed[aes.BlockSize:]
 	cipher.NewCBCDecrypter(s.block, sealed[:aes.BlockSize]).CryptBlocks(text, text)
 	end := bytes.LastIndexByte(text, 0)
 	if end < 0 || !utf8.Valid(text[:end]) || !bytes.ContainsRune(text[:end], ':') {
-		return "", errSealed
+		return "", ErrSealed
 	}
 	return string(text[:end]), nil
 }
