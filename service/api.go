@@ -70,6 +70,9 @@ func RunAPI(ctx context.Context, o Options) error {
 	if p.V1.Enabled {
 		options.V1 = p.v1(images)
 	}
+	if options.Properties, err = p.imageSchema(); err != nil {
+		return err
+	}
 	api := apiv2.New(images, options)
 	handler, err := p.handler(api.Root(), rules, map[config.Stage]filter{
 		config.VersionFilter: api.Negotiate,

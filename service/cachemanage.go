@@ -45,7 +45,7 @@ func (m *cacheManager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !m.rules.Allows(glance.CallerFrom(r.Context()), glance.ManageImageCache, glance.Target{}) {
-		(&fault.Fault{Code: http.StatusForbidden}).Write(w, r)
+		(&fault.Fault{Code: http.StatusForbidden, Text: "You are not authorized to complete " + string(glance.ManageImageCache) + " action."}).Write(w, r)
 		return
 	}
 	image, err := glance.ParseID(id)

@@ -226,7 +226,7 @@ func TestMetadefsByToken(t *testing.T) {
 			d.want(want, "", "GET", namespaces+path, "", "X-Auth-Token", test.token)
 		}
 		if test.listed == "" {
-			d.want(403, "get_metadef_namespaces", "GET", namespaces, "", "X-Auth-Token", test.token)
+			d.want(404, "", "GET", namespaces, "", "X-Auth-Token", test.token)
 			continue
 		}
 		list := d.want(200, "", "GET", namespaces+"?sort_key=namespace&sort_dir=asc", "", "X-Auth-Token", test.token).body

@@ -102,7 +102,7 @@ func (s *Images) Tasks(ctx context.Context, q TaskQuery) (tasks []*Task, more bo
 	tasks, err = s.imports.Tasks.Tasks(ctx, q)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return nil, false, refuse(ErrInvalid, "No task found with ID %s", q.Marker)
+		return nil, false, refuse(ErrInvalid, "Task with the given id %s was not found", q.Marker)
 	case errors.Is(err, ErrInvalid):
 		return nil, false, refuse(ErrInvalid, "Sort key supplied was not valid.")
 	case err != nil:

@@ -68,8 +68,8 @@ func (ns *Namespace) target() glance.Target {
 }
 
 // allow returns nil if the caller may do r in ns; nil for ns means that it is
-// about no certain one. Who may not even look at it is told that it does not
-// exist.
+// about no certain one. Who may not even look at it, or at none at all, is told
+// that it does not exist.
 func (d *Definitions) allow(ctx context.Context, r glance.Rule, ns *Namespace) error {
 	c := glance.CallerFrom(ctx)
 	var t glance.Target
@@ -79,7 +79,7 @@ func (d *Definitions) allow(ctx context.Context, r glance.Rule, ns *Namespace) e
 	if d.policy.Allows(c, r, t) {
 		return nil
 	}
-	if ns != nil && !d.policy.Allows(c, glance.GetMetadefNamespace, t) {
+	if !d.policy.Allows(c, glance.GetMetadefNamespace, t) {
 		return refuse(glance.ErrNotFound, "The resource could not be found.")
 	}
 	return refuse(glance.ErrForbidden, "You are not authorized to complete %s action.", r)

@@ -27,6 +27,8 @@ type Options struct {
 	NewRequestID   func() string              // nil means a random one
 	Log            *slog.Logger               // is told of faults; nil means nobody is
 
+	Properties []Property // what is said of custom properties; nil means what is said of them everywhere
+
 	Cache Cache // nil means that there is none
 
 	// V1 is version 1 of the API, for every path in /v1; nil means that there is
@@ -44,6 +46,7 @@ type API struct {
 	images     *glance.Images
 	o          Options
 	properties []property // of an image
+	custom     []Property
 	table      []route
 	versions   []version
 	buffers    sync.Pool // of *[sendSize]byte, for downloads
@@ -70,6 +73,10 @@ func New(images *glance.Images, o Options) *API {
 		images:     images,
 		o:          o,
 		properties: imageProperties(images.DiskFormats(), images.ContainerFormats()),
+		custom:     o.Properties,
+	}
+	if a.custom == nil {
+		a.custom = shippedProperties()
 	}
 	stores, _ := images.NamedStores()
 	a.versions = versions(o, len(stores) > 0)

@@ -178,7 +178,7 @@ func (a *API) parseDraft(body any) (glance.Draft, error) {
 	}
 	d.Properties = make(map[string]string)
 	for name, v := range doc {
-		if s, ok := v.(string); ok && !a.isBase(name) {
+		if s, ok := v.(string); (ok || v == nil) && !a.isBase(name) {
 			d.Properties[name] = s
 		}
 	}

@@ -22,7 +22,12 @@ func (a *API) appendImage(ctx context.Context, b []byte, im *glance.Image) []byt
 			continue
 		}
 		b = appendName(b, name)
-		b = append(appendString(b, im.Properties[name]), ", "...)
+		if value := im.Properties[name]; value != "" || !a.nullable(name) {
+			b = appendString(b, value)
+		} else {
+			b = append(b, "null"...)
+		}
+		b = append(b, ", "...)
 	}
 	b = appendText(b, "name", im.Name)
 	b = appendText(b, "disk_format", im.DiskFormat)

@@ -208,5 +208,6 @@ func (a *API) removeMember(w http.ResponseWriter, r *http.Request) error {
 	if err := a.images.RemoveMember(r.Context(), id, r.PathValue("member")); err != nil {
 		return err
 	}
-	return done(w)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }

@@ -79,16 +79,12 @@ func (a *API) parseImport(r *http.Request) (req glance.ImportRequest, err error)
 	if !ok {
 		return req, bad("Import request requires a 'method' field.")
 	}
-	name, ok := method["name"].(string)
-	if !ok {
+	if _, ok := method["name"]; !ok {
 		return req, bad("Import request requires a 'name' field.")
 	}
+	name := asText(method["name"])
 	if !slices.Contains(a.images.ImportMethods(), name) {
 		return req, bad("Unknown import method name '%s'.", name)
-	}
-	uri, ok := method["uri"].(string)
-	if !ok && method["uri"] != nil {
-		return req, bad("Import request requires 'uri' to be a string.")
 	}
 	to, err := parseStores(body, r.Header.Get(storeHeader))
 	if err != nil {
@@ -97,7 +93,7 @@ func (a *API) parseImport(r *http.Request) (req glance.ImportRequest, err error)
 	req = glance.ImportRequest{Method: name, To: to}
 	switch name {
 	case glance.WebDownload:
-		req.URI = uri
+		req.URI = asText(method["uri"]) // what is no URI does not pass as one
 	case glance.GlanceDownload:
 		if req.From, err = parseSource(method); err != nil {
 			return req, err
@@ -126,7 +122,7 @@ func parseSource(method map[string]any) (glance.Source, error) {
 // whether that makes sense, is not decided here.
 func parseStores(body map[string]any, header string) (c glance.StoreChoice, err error) {
 	for _, name := range []string{"all_stores_must_succeed", "all_stores"} {
-		if _, ok := body[name].(bool); !ok && body[name] != nil {
+		if v, named := body[name]; named && !isType(v, "boolean") {
 			return c, bad("'%s' must be boolean value only", name)
 		}
 	}

@@ -87,6 +87,9 @@ func (a *API) parseChange(raw map[string]any, old bool) (glance.Change, error) {
 	if err := a.validate(change.Attribute, value); err != nil {
 		return change, err
 	}
+	if value == nil && a.nullable(change.Attribute) {
+		value = ""
+	}
 	change.Value, err = typed(change.Attribute, value)
 	return change, err
 }

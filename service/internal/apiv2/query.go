@@ -2,6 +2,7 @@ package apiv2
 
 import (
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,13 +90,16 @@ func (a *API) parseList(rawQuery string) (*page, error) {
 	return p, parseFilters(&p.query, filters)
 }
 
+// strayPercent is a percent sign that quotes nothing: it stands for itself.
+var strayPercent = regexp.MustCompile(`%([^0-9A-Fa-f]|[0-9A-Fa-f][^0-9A-Fa-f]|.?$)`)
+
 // parseParams splits a query string, keeping the order.
 func parseParams(raw string) ([]param, error) {
 	var all []param
-	for part := range strings.SplitSeq(raw, "&") {
-		if part == "" {
-			continue
-		}
+	for strayPercent.MatchString(raw) { // one match may hide another
+		raw = strayPercent.ReplaceAllString(raw, "%25$1")
+	}
+	for part := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {
 		name, value, _ := strings.Cut(part, "=")
 		name, err := url.QueryUnescape(name)
 		if err != nil {
@@ -143,11 +147,11 @@ func (s sorting) parse() ([]glance.SortKey, error) {
 			return nil, bad("Old and new sorting syntax cannot be combined")
 		}
 		for part := range strings.SplitSeq(s.combined[len(s.combined)-1], ",") {
-			key, dir, _ := strings.Cut(strings.TrimSpace(part), ":")
+			key, dir, _ := strings.Cut(part, ":")
 			if dir == "" {
 				dir = "desc"
 			}
-			keys, dirs = append(keys, key), append(dirs, dir)
+			keys, dirs = append(keys, strings.TrimSpace(key)), append(dirs, strings.TrimSpace(dir))
 		}
 	}
 	if len(keys) == 0 {
@@ -364,7 +368,7 @@ func parseTime(q *glance.Query, name, value string) error {
 var isoLayouts = []string{
 	time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02T15:04",
 	"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", "2006-01-02", "20060102T150405Z07:00", "20060102T150405",
-	"20060102T150405Z0700", "20060102",
+	"20060102T150405Z0700", "20060102", "2006-01", "2006",
 }
 
 func parseISO(s string) (t time.Time, err error) {
@@ -377,12 +381,12 @@ func parseISO(s string) (t time.Time, err error) {
 }
 
 func parseBound(q *glance.Query, name string, isMin bool, value string) error {
-	if !slices.Contains(attributes["number"], name) {
-		return bad("Unable to filter on a range of '%s'.", name)
-	}
 	n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 	if err != nil {
 		return bad("Unable to filter on a range with a non-numeric value.")
+	}
+	if !slices.Contains(attributes["number"], name) {
+		return bad("Unable to filter on a range of '%s'.", name)
 	}
 	op := "lte"
 	if isMin {

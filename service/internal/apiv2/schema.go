@@ -15,6 +15,7 @@ type property struct {
 	maxLength   int
 	enum        []string
 	items       *property // of an array
+	custom      bool      // no base attribute, but a property that a site knows of
 }
 
 const uuidPattern = `^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$`
@@ -91,6 +92,9 @@ func (p property) document() object {
 	if p.items != nil {
 		doc = append(doc, member{"items", p.items.document()})
 	}
+	if p.custom {
+		doc = append(doc, member{"is_base", false})
+	}
 	return doc
 }
 
@@ -132,6 +136,9 @@ func locationItems() object {
 func (a *API) imageSchema() object {
 	properties := make(object, 0, len(a.properties))
 	for _, p := range a.properties {
+		properties = append(properties, member{p.name, p.document()})
+	}
+	for _, p := range a.custom {
 		properties = append(properties, member{p.name, p.document()})
 	}
 	return object{

@@ -103,7 +103,8 @@ func taskDocument(t *glance.Task, alone bool) object {
 		{"request_id", t.RequestID},
 		{"user_id", t.UserID},
 	} {
-		if alone && m.value != "" {
+		// An import of the old kind names its image in the result alone.
+		if alone && m.value != "" && (m.name != "image_id" || t.Type != glance.LegacyImport) {
 			doc = append(doc, member{m.name, m.value})
 		}
 	}
@@ -215,6 +216,7 @@ func (a *API) deleteTask(_ http.ResponseWriter, r *http.Request) error {
 	return &fault.Fault{
 		Code:   http.StatusMethodNotAllowed,
 		Text:   "This operation is currently not permitted on Glance Tasks. They are auto deleted after reaching the time based on their expires_at property.",
+		Bare:   true,
 		Header: http.Header{"Allow": {"GET"}},
 	}
 }
@@ -224,6 +226,9 @@ func (a *API) createTask(w http.ResponseWriter, r *http.Request) error {
 	body, err := readJSON(r)
 	if err != nil {
 		return err
+	}
+	if _, ok := body.(map[string]any); !ok {
+		return bad("Task 'type' is required")
 	}
 	doc, err := validateBody(taskSchema(), body)
 	if err != nil {

@@ -23,6 +23,11 @@ func (a *API) validate(name string, value any) error {
 			return p.check(value, "schema['properties']["+repr(name)+"]")
 		}
 	}
+	for _, p := range a.custom {
+		if p.name == name {
+			return p.check(value, "schema['properties']["+repr(name)+"]")
+		}
+	}
 	return property{types: text}.check(value, "schema['additionalProperties']")
 }
 
@@ -119,6 +124,14 @@ func repr(v any) string {
 		return "{" + strings.Join(parts, ", ") + "}"
 	}
 	return fmt.Sprint(v)
+}
+
+// asText is repr, but text stands for itself.
+func asText(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	return repr(v)
 }
 
 func reprString(s string) string {

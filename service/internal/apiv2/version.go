@@ -50,6 +50,9 @@ func (a *API) Negotiate(next http.Handler) http.Handler {
 		if named, ok := strings.CutPrefix(r.Header.Get("Accept"), vendorType); ok {
 			wanted, rest = named, r.URL.Path
 		}
+		if rest != "" {
+			rest = "/" + strings.TrimLeft(rest, "/")
+		}
 		switch {
 		case first == "versions":
 			a.listVersions(w, r, http.StatusOK)

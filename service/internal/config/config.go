@@ -60,6 +60,7 @@ type Settings struct {
 	Pipeline Pipeline // of API and Registry
 	LockPath string   // "" means no locks
 	Metadefs string   // directory with the files of metadata definitions
+	Schema   string   // file that says what custom properties there are; it need not be there
 
 	// Where names the files, for errors about options that are understood and
 	// cannot be followed.

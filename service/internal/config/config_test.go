@@ -29,7 +29,7 @@ func load(t *testing.T, p config.Program, text string, more ...string) (*config.
 		err = fmt.Errorf("%s", plain.Replace(err.Error()))
 	}
 	if s != nil {
-		s.Where = plain.Replace(s.Where)
+		s.Where, s.Schema = plain.Replace(s.Where), plain.Replace(s.Schema)
 		s.Database.Pos = plain.Replace(s.Database.Pos)
 		for i := range s.Stores.All {
 			s.Stores.All[i].Swift.Pos = plain.Replace(s.Stores.All[i].Swift.Pos)
@@ -102,6 +102,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Pipeline: config.Pipeline{"cors", "healthcheck", "http_proxy_to_wsgi", "versionnegotiation", "unauthenticated-context", "rootapp"},
 		Metadefs: "/etc/glance/metadefs",
+		Schema:   "DIR/schema-image.json",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)

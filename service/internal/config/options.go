@@ -32,6 +32,7 @@ func (r *reader) settings(p Program) *Settings {
 		CORS:     r.cors(),
 		V1:       r.v1(),
 		LockPath: r.text(os.Getenv("OSLO_LOCK_PATH"), "oslo_concurrency.lock_path", "DEFAULT.lock_path"),
+		Schema:   r.beside("schema-image.json"),
 		Metadefs: r.directory("/etc/glance/metadefs", "DEFAULT.metadata_source_path"),
 	}
 	s.Health = r.health(s.Server.Port)

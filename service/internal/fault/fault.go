@@ -25,6 +25,7 @@ type Fault struct {
 	Text   string      // empty means the standard sentence
 	Detail string      // may be empty
 	Header http.Header // more headers; may be nil
+	Bare   bool        // Text is the whole message, without what is around it in others of its code
 	Plain  string      // the whole body, in every form; empty means that it is laid out
 }
 
@@ -71,6 +72,9 @@ func (f *Fault) title() string {
 // of their own.
 func (f *Fault) message(escape func(string) string) string {
 	text, detail := escape(f.text()), escape(f.Detail)
+	if f.Bare {
+		return text
+	}
 	switch f.Code {
 	case http.StatusMethodNotAllowed:
 		return text + " <br /><br />\n" + detail
