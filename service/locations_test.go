@@ -148,3 +148,32 @@ func TestHTTPStore(t *testing.T) {
 func pemOf(srv *httptest.Server) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}))
 }
+
+// TestWhoAddsLocations: users give their own images locations, services of the
+// cloud everybody's that they can see, and only services are told where data is.
+func TestWhoAddsLocations(t *testing.T) {
+	s := newSite(t)
+	from := source(t)
+	d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", allow(from)+tokenOptions(fakeKeystone(t, false).URL))}})
+	where := fmt.Sprintf(`{"url": %q, "validation_data": {}}`, from.URL+"/image")
+	for i, test := range []struct {
+		who       string
+		add, read int
+	}{
+		{"rita", 403, 403},
+		{"bob", 403, 403},
+		{"alice", 202, 403},
+		{"nova", 202, 200},
+		{"admin", 202, 200},
+	} {
+		id := fmt.Sprintf("0f6f4c0e-5555-4000-8000-%012d", i)
+		d.want(201, "", "POST", "/v2/images", `{"id": "`+id+`", "disk_format": "raw", "container_format": "bare", "visibility": "community"}`, "X-Auth-Token", "alice")
+		path := "/v2/images/" + id + "/locations"
+		d.want(test.add, "", "POST", path, where, "X-Auth-Token", test.who)
+		if test.add != 202 {
+			d.want(202, "", "POST", path, where, "X-Auth-Token", "alice")
+		}
+		d.ended(id)
+		d.want(test.read, "", "GET", path, "", "X-Auth-Token", test.who)
+	}
+}

@@ -29,7 +29,10 @@ type LocationRequest struct {
 // what is said of the data cannot be; ErrUnavailable when the service is about
 // to end.
 func (s *Images) AddLocation(ctx context.Context, id ID, r LocationRequest) (*Image, error) {
-	before, err := s.find(ctx, id)
+	if s.imports.Tasks == nil {
+		return nil, errNoTasks
+	}
+	before, err := s.findFor(ctx, id, AddImageLocation)
 	if err != nil {
 		return nil, err
 	}
@@ -60,12 +63,6 @@ func (s *Images) AddLocation(ctx context.Context, id ID, r LocationRequest) (*Im
 // said of the data.
 func (s *Images) allowLocation(ctx context.Context, im *Image, r *LocationRequest) error {
 	c, t := CallerFrom(ctx), Target{Image: im}
-	if s.imports.Tasks == nil {
-		return errNoTasks
-	}
-	if err := s.allow(c, AddImageLocation, t); err != nil {
-		return err
-	}
 	if im.Status != Queued {
 		return refuse(ErrConflict, "It's not allowed to add locations if image status is %s.", im.Status)
 	}
@@ -184,14 +181,11 @@ func (p *placing) activate(ctx context.Context, importing *Image) (*Image, error
 // size returns how much data there is.
 func (p *placing) size(ctx context.Context) (size int64, err error) {
 	err = p.try(ctx, func() error {
-		size, err = p.sizer.Size(ctx, p.req.URL)
+		size, err = sized(ctx, p.sizer, p.req.URL)
 		return err
 	})
-	if err == nil && size <= 0 {
-		err = errors.New("there is no data")
-	}
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", invalidLocation(), err)
+		return 0, fmt.Errorf("%w: %w", noData(err), err)
 	}
 	return size, nil
 }

@@ -75,7 +75,7 @@ func TestAddLocationFails(t *testing.T) {
 	}{
 		{name: "nothing there", url: "http://a/nothing", text: "Invalid location", status: glance.Queued},
 		{name: "no data there", url: "http://a/empty", text: "Invalid location", status: glance.Queued},
-		{name: "nobody answers", url: "http://a/1", fail: 3, text: "Invalid location", status: glance.Queued},
+		{name: "nobody answers", url: "http://a/1", fail: 3, text: "The Store URI was malformed.", status: glance.Queued},
 		{name: "other data", url: "http://a/1", v: glance.Validation{HashAlgo: "sha512", HashValue: sum("other")},
 			text: "os_hash_value: (" + sum("other") + ") not matched with actual os_hash_value: (" + sum("abcd") + ")", status: glance.Queued},
 		{name: "breaks off", url: "http://a/1", v: glance.Validation{HashAlgo: "sha512", HashValue: sum("abcd")}, broken: true,

@@ -174,6 +174,26 @@ func (s *Images) find(ctx context.Context, id ID) (*Image, error) {
 // look is find, and finds images that are deleted as well, if they are asked
 // for.
 func (s *Images) look(ctx context.Context, id ID, deleted bool) (*Image, error) {
+	im, err := s.see(ctx, id, deleted)
+	if err == nil && !s.o.Policy.Allows(CallerFrom(ctx), GetImage, Target{Image: im}) {
+		return nil, errHidden
+	}
+	return im, err
+}
+
+// findFor is find for what other rules than that of looking at images are for:
+// a service of the cloud may know where the data of an image is without a role
+// in any project.
+func (s *Images) findFor(ctx context.Context, id ID, r Rule) (*Image, error) {
+	im, err := s.see(ctx, id, false)
+	if err != nil {
+		return nil, err
+	}
+	return im, s.allow(CallerFrom(ctx), r, Target{Image: im})
+}
+
+// see returns an image that exists for the caller, whatever the rules are.
+func (s *Images) see(ctx context.Context, id ID, deleted bool) (*Image, error) {
 	im, err := s.catalog.Get(ctx, id, deleted)
 	if errors.Is(err, ErrNotFound) {
 		return nil, noImage(id)
@@ -189,9 +209,6 @@ func (s *Images) look(ctx context.Context, id ID, deleted bool) (*Image, error) 
 	gone := im.Status == Deleted || im.Status == PendingDelete
 	if !visible || gone && !deleted {
 		return nil, noImage(id)
-	}
-	if !s.o.Policy.Allows(c, GetImage, Target{Image: im}) {
-		return nil, errHidden
 	}
 	return im, nil
 }

@@ -91,11 +91,8 @@ func (s *Images) unblanked(ctx context.Context, im *Image) []Location {
 // Locations returns where the data of an image is, for other services of the
 // cloud. ErrNotFound, ErrForbidden.
 func (s *Images) Locations(ctx context.Context, id ID) ([]Location, error) {
-	im, err := s.find(ctx, id)
+	im, err := s.findFor(ctx, id, FetchImageLocation)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.allow(CallerFrom(ctx), FetchImageLocation, Target{Image: im}); err != nil {
 		return nil, err
 	}
 	return s.unblanked(ctx, im), nil
@@ -301,13 +298,10 @@ func (s *Images) locate(ctx context.Context, given NewLocation) (Location, int64
 	if err != nil {
 		return Location{}, 0, err
 	}
-	size, err := sizer.Size(ctx, given.URL)
-	if err == nil && size <= 0 {
-		err = errors.New("there is no data")
-	}
+	size, err := sized(ctx, sizer, given.URL)
 	if err != nil {
 		s.o.Log.InfoContext(ctx, "a location has no data", "cause", err)
-		return Location{}, 0, invalidLocation()
+		return Location{}, 0, noData(err)
 	}
 	if err := s.admit(ctx, "", size); err != nil {
 		return Location{}, 0, refuseLocation(err)
@@ -319,6 +313,23 @@ func (s *Images) locate(ctx context.Context, given NewLocation) (Location, int64
 		}
 	}
 	return l, size, nil
+}
+
+// sized returns how much data is at a URL; that there is none is an error.
+func sized(ctx context.Context, store Sizer, url string) (int64, error) {
+	size, err := store.Size(ctx, url)
+	if err == nil && size <= 0 {
+		err = fmt.Errorf("%w: there are 0 bytes", ErrNotFound)
+	}
+	return size, err
+}
+
+// noData is what is said of a URL that has no data for the reason given.
+func noData(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return invalidLocation()
+	}
+	return refuse(ErrInvalid, "The Store URI was malformed.") // as is said when nobody answers
 }
 
 // masked returns a URL as it may be shown: without a name and a password.

@@ -230,6 +230,9 @@ func TestLocationsRefused(t *testing.T) {
 		_, err := h.Update(as(t, test.who), test.id, []glance.Change{test.change})
 		says(t, "location "+test.name, err, test.want, test.text)
 	}
+	s.fail, s.asked = 1, s.asked-1
+	_, err := h.Update(as(t, "member t1"), queued, []glance.Change{add("-", at("http://a/1")...)})
+	says(t, "location where nobody answers", err, glance.ErrInvalid, "The Store URI was malformed.")
 	if asked := s.asked; asked != 4 { // for the size: twice with a password once, without formats, where nothing is, where no data is
 		t.Errorf("%d times somebody was asked; want 4", asked)
 	}

@@ -192,7 +192,7 @@ func (a *API) parseTaskParam(q *glance.TaskQuery, v param) (err error) {
 		}
 	case "type":
 		q.Type = glance.TaskType(v.value)
-		if !slices.Contains(taskTypes, v.value) {
+		if !slices.Contains(taskTypes, v.value) && v.value != string(glance.LocationImport) {
 			return bad("Invalid type value: %s", v.value)
 		}
 	case "owner":
