@@ -123,7 +123,7 @@ func TestHTTPStore(t *testing.T) {
 			d.place(200, `"status": "active"`, imageA, srv.URL+"/x")
 			d.want(200, "0123456789", "GET", "/v2/images/"+imageA+"/file", "")
 		} else {
-			d.place(400, "Invalid location", imageA, srv.URL+"/x")
+			d.place(400, "The Store URI was malformed.", imageA, srv.URL+"/x")
 			if asked.Load() != 0 {
 				t.Errorf("%q: the service tells its request to a server that it does not believe", option)
 			}
