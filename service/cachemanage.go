@@ -31,9 +31,11 @@ type cacheManager struct {
 
 // ServeHTTP implements http.Handler.
 func (m *cacheManager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	refused := &fault.Fault{Code: http.StatusForbidden, Text: "You are not authorized to complete manage_image_cache action."}
 	path, ok := strings.CutPrefix(r.URL.Path, "/v2/")
 	if !ok {
 		path, ok = strings.CutPrefix(r.URL.Path, "/v1/")
+		refused.Text = "" // the releases that had it said no more
 	}
 	call, id, one := strings.Cut(path, "/")
 	if one {
@@ -45,15 +47,20 @@ func (m *cacheManager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !m.rules.Allows(glance.CallerFrom(r.Context()), glance.ManageImageCache, glance.Target{}) {
-		(&fault.Fault{Code: http.StatusForbidden, Text: "You are not authorized to complete " + string(glance.ManageImageCache) + " action."}).Write(w, r)
+		refused.Write(w, r)
 		return
 	}
 	image, err := glance.ParseID(id)
-	if one && err != nil {
+	answer := "null"
+	switch {
+	case one && err != nil && r.Method != http.MethodDelete:
 		(&fault.Fault{Code: http.StatusNotFound}).Write(w, r)
 		return
+	case one && err != nil: // of what cannot be an image there is nothing to remove
+		err = nil
+	default:
+		answer, err = m.call(r.Context(), call, image)
 	}
-	answer, err := m.call(r.Context(), call, image)
 	if err != nil {
 		m.log.ErrorContext(r.Context(), "the cache failed", slog.String("call", call), slog.Any("error", err))
 		(&fault.Fault{Code: http.StatusInternalServerError}).Write(w, r)

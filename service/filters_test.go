@@ -183,6 +183,9 @@ func TestProxyHeaders(t *testing.T) {
 		{[]string{"X-Forwarded-Proto", "gopher", "X-Forwarded-Host", "glance.example"}, "http://glance.example", "http://glance.example"},
 	} {
 		d.want(300, `"href": "`+test.links+`/v2/"`, "GET", "/", "", test.headers...)
+		if a := d.want(302, "", "GET", "/v2", "", test.headers...); a.header.Get("Location") != test.links+"/v2/" {
+			t.Errorf("with %q /v2 is at %s; want it below %s", test.headers, a.header.Get("Location"), test.links)
+		}
 		a := d.want(201, "", "POST", "/v2/images", `{}`, test.headers...)
 		if got := a.header.Get("Location"); !strings.HasPrefix(got, test.created+"/v2/images/") {
 			t.Errorf("with %q Location = %s; want it below %s", test.headers, got, test.created)
@@ -278,6 +281,12 @@ func TestHealthCheckForms(t *testing.T) {
 		t.Errorf("detailed: %s", a.body)
 	}
 	detailed.want(200, "<TD>HealthcheckResult</TD>\n    <TD>OK</TD>\n<TD>Path &#39;", "GET", "/alive", "", "Accept", "text/html")
+	s.write("glance-api-paste.ini", "[composite:glance-api]\nuse = egg:Paste#urlmap\n/: api\n/alive: check\n[app:check]\nuse = egg:oslo.middleware#healthcheck\nbackends = disable_by_file\n"+
+		strings.Replace(filtered("versionnegotiation unauthenticated-context", ""), "[pipeline:glance-api]", "[pipeline:api]", 1))
+	mounted := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", "")}})
+	mounted.want(200, "OK", "GET", "/alive", "")
+	mounted.want(200, "OK", "GET", "/alive/and/well", "")
+	mounted.want(300, "versions", "GET", "/alivealive", "")
 	none := s.filters(pipeline, "", "")
 	if a := none.want(200, "", "GET", "/healthcheck", ""); a.body != "" {
 		t.Errorf("without checks: %q", a.body)

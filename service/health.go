@@ -60,7 +60,7 @@ func find(c config.HealthCheck) finding {
 
 // ServeHTTP implements http.Handler.
 func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != h.Path {
+	if r.URL.Path != h.Path && !(h.Below && strings.HasPrefix(r.URL.Path, strings.TrimRight(h.Path, "/")+"/")) {
 		h.next.ServeHTTP(w, r)
 		return
 	}

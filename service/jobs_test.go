@@ -120,7 +120,7 @@ func TestCacheManagement(t *testing.T) {
 	d := start(t, service.RunAPI, service.Options{Files: []string{
 		s.conf("api", strings.Replace(tokenOptions(keystone.URL), "flavor = keystone", "flavor = keystone+cachemanagement", 1))}})
 	d.want(401, "", "GET", "/v2/cached_images", "")
-	d.want(403, "", "GET", "/v2/cached_images", "", "X-Auth-Token", "alice")
+	d.want(403, "You are not authorized to complete manage_image_cache action.", "GET", "/v2/cached_images", "", "X-Auth-Token", "alice")
 	for _, test := range []struct {
 		code               int
 		want, method, path string
@@ -133,6 +133,8 @@ func TestCacheManagement(t *testing.T) {
 		{200, "null", "DELETE", "/v2/cached_images/" + imageA},
 		{200, `{"num_deleted": 0}`, "DELETE", "/v2/cached_images"},
 		{404, "", "PUT", "/v2/queued_images/not-an-id"},
+		{200, "null", "DELETE", "/v2/queued_images/not-an-id"},
+		{200, "null", "DELETE", "/v2/cached_images/not-an-id"},
 		{404, "", "POST", "/v2/queued_images"},
 		{404, "", "GET", "/v2/cached_images/" + imageA},
 		{404, "", "GET", "/v2/cached_things"},

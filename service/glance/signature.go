@@ -106,7 +106,7 @@ func (s *Images) signatureOf(ctx context.Context, im *Image) (*signature, error)
 			return nil, nil
 		}
 	}
-	text, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(im.Properties[signatureProperty]), ""))
+	text, err := base64.StdEncoding.DecodeString(strings.Map(base64Only, im.Properties[signatureProperty]))
 	if err != nil {
 		return nil, unverified("The signature data was not properly encoded using base64")
 	}
@@ -127,6 +127,14 @@ func (s *Images) signatureOf(ctx context.Context, im *Image) (*signature, error)
 		return nil, unverified("Invalid public key type for signature key type: %s", kind)
 	}
 	return &signature{h.New(), func(sum []byte) bool { return v.verify(certificate.PublicKey, h, sum, text) }}, nil
+}
+
+// base64Only drops what is no part of base64, such as line breaks.
+func base64Only(r rune) rune {
+	if strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=", r) {
+		return r
+	}
+	return -1
 }
 
 // certificate returns a certificate that holds today.

@@ -141,7 +141,7 @@ func TestSignatures(t *testing.T) {
 		{"SHA-1", good, "SHA-1", "RSA-PSS", "rsa", failed("Invalid signature hash method: SHA-1")},
 		{"another kind of key", good, "SHA-256", "ECC_SECT571K1", "rsa", failed("Invalid signature key type: ECC_SECT571K1")},
 		{"a certificate of another key", good, "SHA-256", "RSA-PSS", "ecc", failed("Invalid public key type for signature key type: RSA-PSS")},
-		{"no base64", "???", "SHA-256", "RSA-PSS", "rsa", failed("The signature data was not properly encoded using base64")},
+		{"no base64", "abc", "SHA-256", "RSA-PSS", "rsa", failed("The signature data was not properly encoded using base64")},
 		{"no certificate", good, "SHA-256", "RSA-PSS", "none", failed("Certificate not found with ID: none")},
 		{"no certificate at all", good, "SHA-256", "RSA-PSS", "phrase", failed("Invalid certificate format: RAW")},
 		{"no key manager", good, "SHA-256", "RSA-PSS", "broken", failed("Unable to retrieve certificate with ID: broken")},

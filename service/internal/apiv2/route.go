@@ -133,7 +133,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 		return &fault.Fault{Code: http.StatusNotFound}
 	}
 	if r.URL.Path == "/v2" {
-		w.Header().Set("Location", base(r)+"/v2/")
+		w.Header().Set("Location", a.root(r)+"/v2/")
 		w.Header().Set("Content-Type", "text/plain; charset=utf8")
 		w.WriteHeader(http.StatusFound)
 		return nil

@@ -99,10 +99,7 @@ func major(id string) string { return "/" + id[:2] }
 func (a *API) listVersions(w http.ResponseWriter, r *http.Request, code int) {
 	endpoint := strings.TrimRight(a.o.PublicEndpoint, "/")
 	if endpoint == "" {
-		endpoint = base(r)
-		if a.o.Prefix != nil {
-			endpoint += a.o.Prefix(r)
-		}
+		endpoint = a.root(r)
 	}
 	all := make(list, 0, len(a.versions))
 	for _, v := range a.versions {
@@ -113,6 +110,14 @@ func (a *API) listVersions(w http.ResponseWriter, r *http.Request, code int) {
 		})
 	}
 	reply(w, code, appendJSON(nil, object{{"versions", all}}))
+}
+
+// root returns where the client finds our paths.
+func (a *API) root(r *http.Request) string {
+	if a.o.Prefix == nil {
+		return base(r)
+	}
+	return base(r) + a.o.Prefix(r)
 }
 
 // base returns scheme and host as the client sees them, without a port that

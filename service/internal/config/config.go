@@ -190,7 +190,7 @@ func Load(p Program, src Source) (*Settings, error) {
 	s.Pipeline = pipeline.stages
 	s.V1.Enabled = s.V1.Enabled && pipeline.v1
 	if pipeline.healthPath != "" {
-		s.Health.Path = pipeline.healthPath
+		s.Health.Path, s.Health.Below = pipeline.healthPath, true
 	}
 	s.Where = strings.Join(slices.Concat(src.Files, src.Dirs), ", ")
 	s.Log.Debug = s.Log.Debug || src.Debug

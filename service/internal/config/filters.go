@@ -24,6 +24,7 @@ type Origin struct {
 // Health is the check that load balancers ask for.
 type Health struct {
 	Path     string
+	Below    bool          // what is below Path asks for it too
 	Checks   []HealthCheck // in the order of their results
 	Detailed bool          // the answer says more about the checks and the process
 }

@@ -227,7 +227,7 @@ func TestMountedHealthCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(config.Health{Path: "/alive"}, s.Health); diff != "" {
+	if diff := cmp.Diff(config.Health{Path: "/alive", Below: true}, s.Health); diff != "" {
 		t.Errorf("Health (-want +got):\n%s", diff)
 	}
 }

@@ -95,7 +95,7 @@ func TestPasteFile(t *testing.T) {
 		if diff := cmp.Diff(test.want, s.Pipeline); diff != "" {
 			t.Errorf("flavor %q (-want +got):\n%s", test.flavor, diff)
 		}
-		if want := (config.Health{Path: "/healthcheck", Checks: []config.HealthCheck{{File: "/etc/glance/off"}}}); !cmp.Equal(s.Health, want) {
+		if want := (config.Health{Path: "/healthcheck", Below: true, Checks: []config.HealthCheck{{File: "/etc/glance/off"}}}); !cmp.Equal(s.Health, want) {
 			t.Errorf("flavor %q: Health = %+v; want the file of the paste file", test.flavor, s.Health)
 		}
 	}
