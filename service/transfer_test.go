@@ -61,7 +61,7 @@ func (d *daemon) ended(id string) (last task) {
 	d.t.Helper()
 	eventually(d.t, "the import to end", func() bool {
 		var doc struct{ Tasks []task }
-		if err := json.Unmarshal([]byte(d.want(200, "", "GET", "/v2/images/"+id+"/tasks", "", "X-Auth-Token", "alice").body), &doc); err != nil {
+		if err := json.Unmarshal([]byte(d.want(200, "", "GET", "/v2/images/"+id+"/tasks", "", "X-Auth-Token", "admin").body), &doc); err != nil {
 			d.t.Fatal(err)
 		}
 		if len(doc.Tasks) > 0 {
