@@ -68,7 +68,12 @@ func RunAPI(ctx context.Context, o Options) error {
 		options.Cache = control
 	}
 	if p.V1.Enabled {
-		options.V1 = p.v1(images)
+		v1, err := p.v1(images, catalog, dataCache(cache), rules)
+		if err != nil {
+			return err
+		}
+		defer v1.close(ctx)
+		options.V1 = v1
 	}
 	if options.Properties, err = p.imageSchema(); err != nil {
 		return err

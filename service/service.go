@@ -189,6 +189,7 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *
 			return nil, err
 		}
 	}
+	_, o.Filtered = catalog.(*behindRegistry)
 	return glance.New(catalog, stores, o)
 }
 

@@ -123,6 +123,11 @@ func apiStage(t *testing.T, asked bool) *stage {
 			t.Fatal(err)
 		}
 		options += "registry_host = " + u.Hostname() + "\nregistry_port = " + u.Port() + "\n"
+		t.Cleanup(func() {
+			if !strings.Contains(registry.log.String(), `"POST /images HTTP/1.1" 200`) {
+				t.Errorf("the registry was not asked")
+			}
+		})
 	}
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(web.URL, "http://"))
 	options += "[import_filtering_opts]\nallowed_hosts = [127.0.0.1]\nallowed_ports = [" + port + "]\n" +

@@ -93,6 +93,9 @@ func newLoginRequest(o Options) loginRequest {
 	return l
 }
 
+// Token returns a token of the service user, for requests to other services.
+func (m *Middleware) Token(ctx context.Context) (string, error) { return m.ownToken(ctx) }
+
 // ownToken returns the token of the service user, a new one if there is none
 // or it is about to expire.
 func (m *Middleware) ownToken(ctx context.Context) (string, error) {

@@ -232,11 +232,14 @@ func (p Params) marker() (glance.ID, error) {
 	return id, nil
 }
 
+const noMarker = "Invalid marker. Image could not be found."
+
 // NoMarker is the answer to a marker that is no image, or none that the
 // caller sees.
-func NoMarker() *fault.Fault {
-	return Refused(http.StatusBadRequest, "Invalid marker. Image could not be found.")
-}
+func NoMarker() *fault.Fault { return Refused(http.StatusBadRequest, noMarker) }
+
+// IsNoMarker says whether an answer is NoMarker.
+func IsNoMarker(text string) bool { return strings.Contains(text, noMarker) }
 
 func (p Params) sort() ([]glance.SortKey, error) {
 	key, dir := "created_at", "desc"
