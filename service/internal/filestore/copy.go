@@ -16,15 +16,21 @@ const bufferSize = 256 << 10
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // copyTo writes what r yields until its end, as long as ctx lasts. Runs of zeros
-// that fill a hole are left out, if hole is not 0.
-func copyTo(ctx context.Context, f *os.File, r io.Reader, hole int) (int64, error) {
-	w := &writer{ctx: ctx, file: f}
+// that fill a hole are left out, if hole is not 0. Most of a large file is on
+// the disk when copyTo returns.
+func copyTo(ctx context.Context, f *os.File, r io.Reader, hole int) (n int64, err error) {
+	disk := &syncer{file: f}
+	defer func() {
+		if serr := disk.end(); err == nil {
+			err = serr
+		}
+	}()
+	w := &writer{ctx: ctx, file: f, disk: disk}
 	if hole == 0 {
 		return copyAll(ctx, w, r)
 	}
 	thin := &thinWriter{writer: w, hole: min(hole, len(empty))}
-	n, err := copyAll(ctx, thin, r)
-	if err != nil {
+	if n, err = copyAll(ctx, thin, r); err != nil {
 		return n, err
 	}
 	return n, f.Truncate(n) // what ends with a hole has no last byte yet
@@ -70,13 +76,16 @@ func fill(r io.Reader, b []byte) (n int, err error) {
 type writer struct {
 	ctx  context.Context // of the one call that made it
 	file *os.File
+	disk *syncer
 }
 
 func (w *writer) Write(b []byte) (int, error) {
 	if err := w.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return w.file.Write(b)
+	n, err := w.file.Write(b)
+	w.disk.wrote(n)
+	return n, err
 }
 
 // empty is what a hole reads as.
