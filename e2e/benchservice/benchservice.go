@@ -32,7 +32,7 @@ type Options struct {
 // A server is a target whose processes are known.
 type server struct {
 	target
-	node, unit string
+	name, node, unit string
 }
 
 type bench struct {

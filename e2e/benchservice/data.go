@@ -20,82 +20,129 @@ func contains(list []string, s string) bool { return slices.Contains(list, s) }
 
 func perSecond(size int64, took time.Duration) float64 { return float64(size) / took.Seconds() }
 
-// transfers measures an upload and downloads.
+// A stored is an image that a server has data of.
+type stored struct {
+	server
+	name, path string // of the data
+	id         string // "" if the server has no API
+}
+
+// transfers measures uploads, and downloads of what was uploaded last.
 func (b *bench) transfers(ctx context.Context) error {
-	var ours, theirs, limits, ratios, shares []float64
-	var id string
-	for i := range b.rounds {
+	var ours, theirs, limits, times, shares []float64
+	var mine, other stored
+	for range b.rounds {
 		limit := hashing(b.data)
-		next, rate, cost, err := b.put(ctx, b.ours)
+		rate, err := b.put(ctx, b.ours, &mine)
 		if err != nil {
 			return err
 		}
-		b.say("upload: %.0f MB/s, %.2f s of processor time; the slower hash alone: %.0f MB/s", rate/1e6, cost, limit/1e6)
-		if i > 0 {
-			if err := b.ours.remove(ctx, id); err != nil {
-				return err
-			}
-		}
-		id = next
 		ours, limits, shares = append(ours, rate), append(limits, limit), append(shares, rate/limit)
+		b.say("  the slower hash alone: %.0f MB/s", limit/1e6)
 		if b.peer == nil {
 			continue
 		}
-		_, other, _, err := b.put(ctx, *b.peer)
+		peers, err := b.put(ctx, *b.peer, &other)
 		if err != nil {
 			return err
 		}
-		theirs, ratios = append(theirs, other), append(ratios, rate/other)
+		theirs, times = append(theirs, peers), append(times, rate/peers)
 	}
-	b.add(row{work: "upload 2 GiB, one connection", measured: fmt.Sprintf("%.0f MB/s", median(ours)/1e6),
-		peer: fmt.Sprintf("slower hash: %.0f MB/s", median(limits)/1e6), ratio: fmt.Sprintf("%.2f", median(shares)),
-		goal: "at least 0.7", missed: median(shares) < 0.7})
+	const work = "upload 2 GiB, one connection"
+	if b.peer != nil {
+		b.add(row{work: work, measured: rateText(ours), peer: b.peer.name + ": " + rateText(theirs)}.atLeast(median(times), 2.5))
+	}
+	b.add(row{work: work, measured: rateText(ours), peer: "slower hash alone: " + rateText(limits)}.atLeast(median(shares), 0.7))
 	for _, conns := range []int{1, connections} {
-		if err := b.downloads(ctx, id, conns); err != nil {
+		if err := b.downloads(ctx, conns, mine, other); err != nil {
 			return err
 		}
 	}
-	return b.ours.remove(ctx, id)
+	for _, s := range []stored{mine, other} {
+		if s.id == "" {
+			continue
+		}
+		if err := s.remove(ctx, s.id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// put uploads an image; cost is the server's processor time in seconds.
-func (b *bench) put(ctx context.Context, s server) (id string, rate, cost float64, err error) {
-	if id, err = s.create(ctx, "bench"); err != nil {
-		return "", 0, 0, err
+func rateText(list []float64) string { return fmt.Sprintf("%.0f MB/s", median(list)/1e6) }
+
+// put uploads an image in place of the one that last has, and returns how
+// many bytes a second went over.
+func (b *bench) put(ctx context.Context, s server, last *stored) (rate float64, err error) {
+	if last.id != "" {
+		if err := s.remove(ctx, last.id); err != nil {
+			return 0, err
+		}
 	}
+	id, err := s.create(ctx, "bench")
+	if err != nil {
+		return 0, err
+	}
+	*last = stored{s, s.name, "/v2/images/" + id + "/file", id}
 	before, err := b.cpu(ctx, s.node, s.unit)
 	if err != nil {
-		return "", 0, 0, err
+		return 0, err
 	}
 	took, err := s.upload(ctx, id, imageSize, b.data)
 	if err != nil {
-		return "", 0, 0, err
+		return 0, err
 	}
 	after, err := b.cpu(ctx, s.node, s.unit)
-	return id, perSecond(imageSize, took), (after - before).Seconds(), err
+	b.say("upload to %s: %.0f MB/s, %.2f s of processor time a GiB", s.name, perSecond(imageSize, took)/1e6, (after-before).Seconds()/2)
+	return perSecond(imageSize, took), err
 }
 
-func (b *bench) downloads(ctx context.Context, id string, conns int) error {
-	var ours []float64
-	for range b.rounds {
-		before, err := b.cpu(ctx, b.ours.node, b.ours.unit)
-		if err != nil {
-			return err
-		}
-		took, err := b.ours.download(ctx, "/v2/images/"+id+"/file", imageSize, conns)
-		if err != nil {
-			return err
-		}
-		after, err := b.cpu(ctx, b.ours.node, b.ours.unit)
-		if err != nil {
-			return err
-		}
-		rate := perSecond(imageSize*int64(conns), took)
-		b.say("download, %d connections: %.0f MB/s, %.2f s of processor time a GiB", conns, rate/1e6, (after-before).Seconds()/2/float64(conns))
-		ours = append(ours, rate)
+// downloads measures downloads over several connections at once.
+func (b *bench) downloads(ctx context.Context, conns int, mine, other stored) error {
+	sources := []stored{mine}
+	goals := []float64{0}
+	if b.peer != nil {
+		sources = append(sources, other, stored{server: *b.files, name: b.files.name, path: "/" + mine.id})
+		goals = append(goals, 1.8, 0.9)
 	}
-	b.add(row{work: fmt.Sprintf("download 2 GiB, %d connections", conns), measured: fmt.Sprintf("%.0f MB/s", median(ours)/1e6)})
+	rates, ratios := make([][]float64, len(sources)), make([][]float64, len(sources))
+	for range b.rounds {
+		for i, s := range sources {
+			rate, err := b.get(ctx, s, conns)
+			if err != nil {
+				return err
+			}
+			rates[i] = append(rates[i], rate)
+			ratios[i] = append(ratios[i], rates[0][len(rates[0])-1]/rate)
+		}
+	}
+	work := fmt.Sprintf("download 2 GiB, %d connections", conns)
+	if conns == 1 {
+		work = "download 2 GiB, one connection"
+	}
+	for i, s := range sources[1:] {
+		b.add(row{work: work, measured: rateText(rates[0]), peer: s.name + ": " + rateText(rates[i+1])}.atLeast(median(ratios[i+1]), goals[i+1]))
+	}
+	if len(sources) == 1 {
+		b.add(row{work: work, measured: rateText(rates[0])})
+	}
 	return nil
+}
+
+// get downloads and returns how many bytes a second came.
+func (b *bench) get(ctx context.Context, s stored, conns int) (rate float64, err error) {
+	before, err := b.cpu(ctx, s.node, s.unit)
+	if err != nil {
+		return 0, err
+	}
+	took, err := s.download(ctx, s.path, imageSize, conns)
+	if err != nil {
+		return 0, err
+	}
+	after, err := b.cpu(ctx, s.node, s.unit)
+	rate = perSecond(imageSize*int64(conns), took)
+	b.say("download from %s, %d connections: %.0f MB/s, %.2f s of processor time a GiB", s.name, conns, rate/1e6, (after-before).Seconds()/2/float64(conns))
+	return rate, err
 }
 
 // memoryRows measures how much memory many uploads at once and many idle
@@ -125,7 +172,7 @@ func (b *bench) memoryRows(ctx context.Context) error {
 		return err
 	}
 	b.say("%d uploads at once: %.1f MB at most, %.0f MB/s", uploaders, peak/1e6, perSecond(uploaders*smallSize, took)/1e6)
-	b.add(row{work: "32 uploads of 256 MiB at once", measured: fmt.Sprintf("%.1f MB resident", peak/1e6), goal: "under 64 MB", missed: peak >= 64e6})
+	b.add(row{work: "32 uploads of 256 MiB at once", measured: fmt.Sprintf("%.1f MB resident", peak/1e6)}.under(peak, 64e6))
 	for _, id := range ids {
 		if err := b.ours.remove(ctx, id); err != nil {
 			return err
@@ -158,6 +205,6 @@ func (b *bench) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.add(row{work: "1,000 idle connections", measured: fmt.Sprintf("%.1f MB resident", now/1e6), goal: "under 50 MB", missed: now >= 50e6})
+	b.add(row{work: "1,000 idle connections", measured: fmt.Sprintf("%.1f MB resident", now/1e6)}.under(now, 50e6))
 	return nil
 }

@@ -84,18 +84,24 @@ func (s *site) deploy(ctx context.Context) error {
 	if err := os.WriteFile(name, text.Bytes(), 0o600); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, s.bin, "apply", "--auto-approve", name)
-	cmd.Dir = s.Dir()
-	cmd.Env = append(os.Environ(), "NO_COLOR=1", "BENCH_PASSWORD="+s.password)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("glancectl apply: %w:\n%s", err, out)
+	// A Keystone that has only just started may refuse its administrator when
+	// its first requests come side by side. Another apply goes on from there.
+	var out []byte
+	var err error
+	for range 3 {
+		cmd := exec.CommandContext(ctx, s.bin, "apply", "--auto-approve", name)
+		cmd.Dir = s.Dir()
+		cmd.Env = append(os.Environ(), "NO_COLOR=1", "BENCH_PASSWORD="+s.password)
+		if out, err = cmd.CombinedOutput(); err == nil {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("glancectl apply: %w:\n%s", err, out)
 }
 
 // glanced is the service that was deployed.
 func (s *site) glanced() server {
-	return server{target{s.Node(imageNode).Address + ":9292", s.token}, imageNode, "glance-api"}
+	return server{target{s.Node(imageNode).Address + ":9292", s.token}, "glanced", imageNode, "glance-api"}
 }
 
 // original starts OpenStack Glance with two workers on the database of the
@@ -111,7 +117,7 @@ func (s *site) original(ctx context.Context) (server, error) {
 		OldDefaults: true, // as it comes
 		Workers:     2,
 	})
-	return server{target{strings.TrimPrefix(url, "http://"), s.token}, lab.PeerNode, "glance-api"}, err
+	return server{target{strings.TrimPrefix(url, "http://"), s.token}, "Glance", lab.PeerNode, "glance-api"}, err
 }
 
 // nginxConf serves the files of images as a Debian nginx is set up to serve
@@ -136,7 +142,7 @@ http {
 // nginx starts an nginx that serves what is in the image directory.
 func (s *site) nginx(ctx context.Context) (server, error) {
 	err := s.feed(ctx, imageNode, "cat >/root/bench.conf && systemd-run --quiet --unit=bench-nginx nginx -c /root/bench.conf -g 'daemon off;'", nginxConf)
-	return server{target{addr: s.Node(imageNode).Address + ":8080"}, imageNode, "bench-nginx"}, err
+	return server{target{addr: s.Node(imageNode).Address + ":8080"}, "nginx", imageNode, "bench-nginx"}, err
 }
 
 // login gets a token of the ordinary user of the lab.

@@ -8,19 +8,42 @@ import (
 
 // A row is one line of the table.
 type row struct {
-	work, measured, peer, ratio, goal string
-	missed                            bool
+	work, measured, peer string
+	ratio, goal          string
+	verdict              string
+}
+
+// atLeast returns r with a ratio that is to reach a goal.
+func (r row) atLeast(ratio, goal float64) row {
+	r.ratio, r.goal = fmt.Sprintf("%.2f", ratio), fmt.Sprintf("at least %g times", goal)
+	return r.judge(ratio >= goal)
+}
+
+// atMost returns r with a ratio that is not to pass a limit.
+func (r row) atMost(ratio, limit float64) row {
+	r.ratio, r.goal = fmt.Sprintf("%.2f", ratio), fmt.Sprintf("at most %g", limit)
+	return r.judge(ratio <= limit)
+}
+
+// under returns r with a number of bytes that is to stay under a limit.
+func (r row) under(bytes, limit float64) row {
+	r.goal = fmt.Sprintf("under %.0f MB", limit/1e6)
+	return r.judge(bytes < limit)
+}
+
+func (r row) judge(met bool) row {
+	r.verdict = "met"
+	if !met {
+		r.verdict = "missed"
+	}
+	return r
 }
 
 // table lays rows out in columns.
 func table(rows []row) string {
 	cells := [][]string{{"work", "measured", "beside it", "ratio", "goal", ""}}
 	for _, r := range rows {
-		verdict := "met"
-		if r.missed {
-			verdict = "missed"
-		}
-		cells = append(cells, []string{r.work, r.measured, r.peer, r.ratio, r.goal, verdict})
+		cells = append(cells, []string{r.work, r.measured, r.peer, r.ratio, r.goal, r.verdict})
 	}
 	var width [6]int
 	for _, line := range cells {
