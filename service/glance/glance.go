@@ -8,6 +8,7 @@ package glance
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"time"
 )
@@ -73,7 +74,10 @@ type Location struct {
 	ID       int64             // number of the row in the catalog; 0 in a new one
 	URL      string            // as Glance writes it: file:///var/lib/glance/images/ID
 	Metadata map[string]string // as in image_locations.meta_data
-	Status   Status            // Active, PendingDelete or Deleted
+	// Structured has those values of Metadata that are no text: there they stand
+	// as JSON.
+	Structured map[string]json.RawMessage
+	Status     Status // Active, PendingDelete or Deleted
 }
 
 // MemberStatus is what a project said to an image that is shared with it.

@@ -310,6 +310,7 @@ func (im *Image) Clone() *Image {
 	c.Locations = slices.Clone(im.Locations)
 	for i := range c.Locations {
 		c.Locations[i].Metadata = maps.Clone(c.Locations[i].Metadata)
+		c.Locations[i].Structured = maps.Clone(c.Locations[i].Structured)
 	}
 	return &c
 }

@@ -3,6 +3,7 @@ package glance
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -48,6 +49,7 @@ const (
 type NewLocation struct {
 	URL        string
 	Metadata   map[string]string
+	Structured map[string]json.RawMessage // as of a Location
 	Validation Validation
 }
 
@@ -208,7 +210,7 @@ func (s *Images) replaceLocations(ctx context.Context, im *Image, given []NewLoc
 			if at < 0 || len(given) != len(im.Locations) {
 				return refuse(ErrInvalid, "Original locations is not empty")
 			}
-			list = append(list, s.described(im.Locations[at], g.Metadata))
+			list = append(list, s.described(im.Locations[at], g))
 			continue
 		}
 		l, size, err := s.locate(ctx, g)
@@ -226,17 +228,18 @@ func (s *Images) replaceLocations(ctx context.Context, im *Image, given []NewLoc
 
 // described returns l with other metadata. Which store it is in is not for
 // callers to say.
-func (s *Images) described(l Location, metadata map[string]string) Location {
+func (s *Images) described(l Location, given NewLocation) Location {
 	id, named := l.Metadata[StoreKey]
 	if store, ok := s.stores.of(Location{URL: l.URL}); ok && s.stores.named && !named {
 		id, named = store.ID, true
 	}
-	l.Metadata = maps.Clone(metadata)
+	l.Metadata, l.Structured = maps.Clone(given.Metadata), maps.Clone(given.Structured)
 	if l.Metadata == nil {
 		l.Metadata = make(map[string]string)
 	}
 	if s.stores.named {
 		delete(l.Metadata, StoreKey)
+		delete(l.Structured, StoreKey)
 	}
 	if named {
 		l.Metadata[StoreKey] = id
@@ -306,13 +309,7 @@ func (s *Images) locate(ctx context.Context, given NewLocation) (Location, int64
 	if err := s.admit(ctx, "", size); err != nil {
 		return Location{}, 0, refuseLocation(err)
 	}
-	l := store.at(given.URL)
-	for k, v := range given.Metadata {
-		if k != StoreKey || store.ID == "" {
-			l.Metadata[k] = v
-		}
-	}
-	return l, size, nil
+	return s.described(store.at(given.URL), given), size, nil
 }
 
 // sized returns how much data is at a URL; that there is none is an error.

@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) glance.Catalog) {
 		{"update tags", updateTags},
 		{"update locations", updateLocations},
 		{"the last location stays", lastLocation},
+		{"structured metadata", structuredMetadata},
 		{"update refused", updateRefused},
 		{"stale updates both survive", staleUpdates},
 		{"concurrent updates all survive", concurrentUpdates},

@@ -1,6 +1,7 @@
 package catalogtest
 
 import (
+	"encoding/json"
 	"fmt"
 	"sync"
 	"testing"
@@ -48,5 +49,28 @@ func lastLocation(t *testing.T, c glance.Catalog) {
 		if failed != 1 {
 			t.Errorf("%s image: %d of %d removals fail; want the last", status, failed, n)
 		}
+	}
+}
+
+// structuredMetadata keeps values of a location's metadata that are no text,
+// apart from text that looks like them.
+func structuredMetadata(t *testing.T, c glance.Catalog) {
+	im := full(1)
+	im.Locations = []glance.Location{{
+		URL: "http://x/1", Status: glance.Active,
+		Metadata:   map[string]string{"text": `{"a":"b"}`, "object": `{"a":"b"}`, "list": `["a",{"b":"c"}]`, "plain": "x"},
+		Structured: map[string]json.RawMessage{"object": []byte(`{"a":"b"}`), "list": []byte(`["a",{"b":"c"}]`)},
+	}}
+	create(t, c, im)
+	want := clone(im)
+	same(t, "image with structured metadata", get(t, c, im.ID), want)
+	// What is changed to text is text.
+	change(t, c, im.ID, func(im *glance.Image) {
+		im.Locations = []glance.Location{{URL: "http://x/1", Status: glance.Active, Metadata: map[string]string{"object": "now text", "list": `["a",{"b":"c"}]`},
+			Structured: map[string]json.RawMessage{"object": []byte(`{"a":"b"}`), "list": []byte(`["a",{"b":"c"}]`)}}}
+	})
+	got := get(t, c, im.ID).Locations[0]
+	if got.Metadata["object"] != "now text" || string(got.Structured["list"]) != `["a",{"b":"c"}]` || len(got.Metadata) != 2 {
+		t.Errorf("location is %+v", got)
 	}
 }

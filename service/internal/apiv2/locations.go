@@ -1,7 +1,10 @@
 package apiv2
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -105,14 +108,18 @@ func newLocations(values list) ([]glance.NewLocation, error) {
 	all := make([]glance.NewLocation, 0, len(values))
 	for _, v := range values {
 		doc := v.(map[string]any)
-		l := glance.NewLocation{URL: str(doc, "url"), Metadata: make(map[string]string)}
+		l := glance.NewLocation{URL: str(doc, "url"), Metadata: make(map[string]string), Structured: make(map[string]json.RawMessage)}
 		metadata := doc["metadata"].(map[string]any)
-		for _, name := range slices.Sorted(maps.Keys(metadata)) {
-			text, ok := metadata[name].(string)
-			if !ok {
-				return nil, bad("The image metadata key %s has an invalid type. Only text is supported.", name)
+		for name, value := range metadata {
+			if text, ok := value.(string); ok {
+				l.Metadata[name] = text
+				continue
 			}
-			l.Metadata[name] = text
+			l.Structured[name] = appendJSON(nil, value)
+			l.Metadata[name] = string(l.Structured[name])
+		}
+		if key, found := strange(metadata, ""); found {
+			return nil, bad("The image metadata key %s has an invalid type. Only dict, list, and unicode are supported.", key)
 		}
 		if data, ok := doc["validation_data"].(map[string]any); ok {
 			l.Validation = glance.Validation{
@@ -122,6 +129,30 @@ func newLocations(values list) ([]glance.NewLocation, error) {
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+// strange returns the key of a value that is, or holds, neither text nor what
+// holds values itself.
+func strange(v any, key string) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return "", false
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if key, found := strange(v[name], name); found {
+				return key, true
+			}
+		}
+		return "", false
+	case list:
+		for i, e := range v {
+			if key, found := strange(e, fmt.Sprintf("%s[%d]", key, i)); found {
+				return key, true
+			}
+		}
+		return "", false
+	}
+	return key, true
 }
 
 // appendPlaces appends what of an image's document says where its data is.
@@ -139,12 +170,27 @@ func (a *API) appendPlaces(ctx context.Context, b []byte, im *glance.Image) []by
 	return b
 }
 
+// structured returns a value of a location's metadata.
+func structured(l glance.Location, name string) any {
+	raw, ok := l.Structured[name]
+	if !ok {
+		return l.Metadata[name]
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return l.Metadata[name]
+	}
+	return v
+}
+
 func appendLocations(b []byte, locations []glance.Location) []byte {
 	all := make(list, 0, len(locations))
 	for _, l := range locations {
 		metadata := make(object, 0, len(l.Metadata))
 		for _, name := range slices.Sorted(maps.Keys(l.Metadata)) {
-			metadata = append(metadata, member{name, l.Metadata[name]})
+			metadata = append(metadata, member{name, structured(l, name)})
 		}
 		all = append(all, object{{"url", l.URL}, {"metadata", metadata}})
 	}

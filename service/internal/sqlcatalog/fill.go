@@ -179,41 +179,65 @@ func (b belonging) addTo(im *glance.Image) error {
 	case tag:
 		im.Tags = append(im.Tags, b.name)
 	case location:
-		meta, err := decodeMeta(b.value)
-		if err != nil {
+		l := glance.Location{ID: b.row, URL: b.name, Status: glance.Status(b.status)}
+		var err error
+		if l.Metadata, l.Structured, err = decodeMeta(b.value); err != nil {
 			return fmt.Errorf("location %d: %w", b.row, err)
 		}
-		im.Locations = append(im.Locations, glance.Location{ID: b.row, URL: b.name, Metadata: meta, Status: glance.Status(b.status)})
+		im.Locations = append(im.Locations, l)
 	}
 	return nil
 }
 
 // decodeMeta reads the JSON object in image_locations.meta_data. Values that
-// are no text stand for themselves, as JSON.
-func decodeMeta(s string) (map[string]string, error) {
+// are no text stand for themselves, as JSON, and are structured as well.
+func decodeMeta(s string) (meta map[string]string, structured map[string]json.RawMessage, err error) {
 	if s == "" || s == "{}" || s == "null" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(s), &raw); err != nil {
-		return nil, fmt.Errorf("meta_data: %w", err)
+		return nil, nil, fmt.Errorf("meta_data: %w", err)
 	}
-	meta := make(map[string]string, len(raw))
+	meta = make(map[string]string, len(raw))
 	for k, v := range raw {
-		var text string
-		if json.Unmarshal(v, &text) != nil {
-			text = string(v)
+		meta[k] = textOf(v)
+		if v[0] == '"' {
+			continue
 		}
-		meta[k] = text
+		if structured == nil {
+			structured = make(map[string]json.RawMessage)
+		}
+		structured[k] = v
 	}
-	return meta, nil
+	return meta, structured, nil
 }
 
-// encodeMeta is the opposite of decodeMeta.
-func encodeMeta(meta map[string]string) (string, error) {
-	if len(meta) == 0 {
+// textOf returns text that is written in JSON, other values as they are.
+func textOf(v json.RawMessage) (text string) {
+	if json.Unmarshal(v, &text) != nil {
+		text = string(v)
+	}
+	return text
+}
+
+// encodeMeta is the opposite of decodeMeta. Where the two differ, the text
+// counts.
+func encodeMeta(l glance.Location) (string, error) {
+	if len(l.Metadata) == 0 {
 		return "{}", nil
 	}
-	b, err := json.Marshal(meta)
+	if len(l.Structured) == 0 {
+		b, err := json.Marshal(l.Metadata)
+		return string(b), err
+	}
+	all := make(map[string]any, len(l.Metadata))
+	for k, v := range l.Metadata {
+		all[k] = v
+		if raw, ok := l.Structured[k]; ok && textOf(raw) == v {
+			all[k] = raw
+		}
+	}
+	b, err := json.Marshal(all)
 	return string(b), err
 }

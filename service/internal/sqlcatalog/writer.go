@@ -165,7 +165,7 @@ func (w writer) setLocations(ctx context.Context, before []glance.Location, im *
 	// all that were kept before it, and after a new row nothing can be kept.
 	last, inserted := int64(0), false
 	for _, l := range im.Locations {
-		meta, err := encodeMeta(l.Metadata)
+		meta, err := encodeMeta(l)
 		if err != nil {
 			return err
 		}
@@ -185,8 +185,8 @@ func (w writer) setLocations(ctx context.Context, before []glance.Location, im *
 		}
 		rows[i].used, last = true, rows[i].row
 		want.row = rows[i].row
-		if was, err := decodeMeta(rows[i].meta); err == nil && maps.Equal(was, l.Metadata) {
-			want.meta = rows[i].meta // another service may have written more than text
+		if was, _, err := decodeMeta(rows[i].meta); err == nil && maps.Equal(was, l.Metadata) {
+			want.meta = rows[i].meta // another service may have written it in another way
 		}
 		if err := w.updateLocation(ctx, rows[i], want); err != nil {
 			return err
