@@ -125,12 +125,18 @@ log_file = DIR/log
 bind_host = 127.0.0.1
 bind_port = PORT
 image_cache_dir = DIR/cache
+enabled_backends = one:file, two:file
+enabled_import_methods = [glance-direct,web-download,copy-image]
 [paste_deploy]
 flavor = caching
 [database]
 connection = DATABASE
 [glance_store]
-filesystem_store_datadir = DIR/images
+default_backend = one
+[one]
+filesystem_store_datadir = DIR/one
+[two]
+filesystem_store_datadir = DIR/two
 [os_glance_staging_store]
 filesystem_store_datadir = DIR/staging
 [oslo_concurrency]
@@ -290,19 +296,19 @@ func (d *deployment) check(l *load) {
 		t.Fatal("it does not start")
 	}
 	defer d.kill(c)
-	stored, staged := l.verify()
+	found := l.verify(d)
 	if out, err := d.command("scrubber").CombinedOutput(); err != nil {
 		t.Errorf("scrubber: %v\n%s", err, out)
 	}
-	if len(stored) == 0 {
+	if len(found[active]) == 0 {
 		t.Error("no image is active")
 	}
 	// What nobody asks for is put in order behind the clients' backs.
-	for what, want := range map[string][]string{"images": stored, "staging": staged, "cache/incomplete": nil, "cache/state": nil} {
+	for what, want := range map[string][]string{"one": found["one"], "two": found["two"], "staging": found[uploading], "cache/incomplete": nil, "cache/state": nil} {
 		d.settles(what, want)
 	}
 	for _, name := range d.names("cache") {
-		if !slices.Contains(stored, name) {
+		if !slices.Contains(found[active], name) {
 			t.Errorf("the cache has %s; want nothing but active images", name)
 		}
 	}

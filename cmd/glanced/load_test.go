@@ -11,8 +11,10 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -94,6 +96,8 @@ func (w *worker) one(ctx context.Context) error {
 	switch own := w.pick(active); {
 	case own != nil && w.rng.IntN(8) == 0:
 		return w.delete(ctx, own)
+	case own != nil && w.rng.IntN(4) == 0:
+		return w.spread(ctx, own)
 	case own != nil && w.rng.IntN(3) == 0:
 		return w.download(ctx, own)
 	case w.rng.IntN(3) == 0:
@@ -202,9 +206,23 @@ func (w *worker) stage(ctx context.Context, r *record) error {
 	return w.try(ctx, r, []string{uploading, queued}, "PUT", "/stage", r.data, 204)
 }
 
+// spread copies an image to the second store, or takes it away there.
+func (w *worker) spread(ctx context.Context, r *record) error {
+	d, err := w.settled(ctx, r.id)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(d.Stores, "two") {
+		_, _, err = w.call(ctx, "DELETE", "/v2/stores/two/"+r.id, nil, 204)
+		return err
+	}
+	_, _, err = w.call(ctx, "POST", "/v2/images/"+r.id+"/import", []byte(`{"method": {"name": "copy-image"}, "stores": ["two"]}`), 202)
+	return err
+}
+
 func (w *worker) importStaged(ctx context.Context, r *record) error {
 	r.may = []string{active, queued, uploading}
-	_, _, err := w.call(ctx, "POST", "/v2/images/"+r.id+"/import", []byte(`{"method": {"name": "glance-direct"}}`), 202)
+	_, _, err := w.call(ctx, "POST", "/v2/images/"+r.id+"/import", []byte(`{"method": {"name": "glance-direct"}, "all_stores": true}`), 202)
 	if err == nil {
 		r.may = []string{active, queued}
 	}
@@ -239,6 +257,9 @@ func (w *worker) deleteInUpload(ctx context.Context, r *record) error {
 func (w *worker) other() *worker { return &worker{load: w.load, http: w.http, done: map[string]int{}} }
 
 func (w *worker) delete(ctx context.Context, r *record) error {
+	if _, err := w.settled(ctx, r.id); err != nil { // not while it is copied
+		return err
+	}
 	return w.try(ctx, r, []string{none, active}, "DELETE", "", nil, 204)
 }
 
@@ -262,11 +283,11 @@ func (w *worker) patch(ctx context.Context) error {
 
 // A document is what the load test reads of an image.
 type document struct {
-	Status   string
-	Size     *int64
-	Checksum string
-	Hash     string `json:"os_hash_value"`
-	Lock     string `json:"os_glance_import_task"`
+	Status string
+	Size   *int64
+	Stores string
+	Hash   string `json:"os_hash_value"`
+	Lock   string `json:"os_glance_import_task"`
 }
 
 // show returns an image; its status is none if there is no such image.
@@ -306,9 +327,10 @@ func (w *worker) resolve(ctx context.Context, r *record) error {
 	return nil
 }
 
-// verify requires that every image is as its client knows it, and whole. It
-// returns the images that have data.
-func (l *load) verify() (stored, staged []string) {
+// verify requires that every image is as its client knows it, and whole
+// wherever it says that it is. It returns the images by status and by store.
+func (l *load) verify(d *deployment) map[string][]string {
+	found := map[string][]string{}
 	for _, w := range l.clients {
 		w.http = http.DefaultClient
 		for _, r := range w.images {
@@ -316,12 +338,16 @@ func (l *load) verify() (stored, staged []string) {
 				l.t.Errorf("client %s: %v", w.name, err)
 				continue
 			}
-			switch r.may[0] {
-			case uploading:
-				staged = append(staged, r.id)
-			case active:
-				stored = append(stored, r.id)
-				w.whole(r)
+			found[r.may[0]] = append(found[r.may[0]], r.id)
+			if !r.is(active) {
+				continue
+			}
+			for _, store := range w.whole(r) {
+				found[store] = append(found[store], r.id)
+				got, err := os.ReadFile(d.path(store, r.id))
+				if err != nil || !bytes.Equal(got, r.data) {
+					l.t.Errorf("image %s is not whole in store %s: %d bytes, %v", r.id, store, len(got), err)
+				}
 			}
 		}
 		_, raw, err := w.show(l.t.Context(), l.shared)
@@ -333,17 +359,18 @@ func (l *load) verify() (stored, staged []string) {
 			l.t.Errorf("client %s: its property is %q; want one from %d to %d", w.name, value, w.patched, w.tried)
 		}
 	}
-	return stored, staged
+	return found
 }
 
-// whole reads an active image.
-func (w *worker) whole(r *record) {
+// whole reads an active image and returns the stores that it is in.
+func (w *worker) whole(r *record) (stores []string) {
 	d, _, err := w.show(w.t.Context(), r.id)
 	if err == nil {
 		err = w.download(w.t.Context(), r)
 	}
 	sum := sha512.Sum512(r.data)
-	if err != nil || d.Size == nil || *d.Size != int64(len(r.data)) || d.Hash != hex.EncodeToString(sum[:]) {
+	if err != nil || d.Size == nil || *d.Size != int64(len(r.data)) || d.Hash != hex.EncodeToString(sum[:]) || d.Stores == "" {
 		w.t.Errorf("image %s is %+v, %v; want its %d bytes", r.id, d, err, len(r.data))
 	}
+	return strings.Split(d.Stores, ",")
 }
