@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -10,7 +8,9 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"glancectl": func() { os.Exit(run(context.Background(), os.Args[1:], osStreams())) },
+		"glancectl": main,
+		// What these tests install in place of the service.
+		"glance-api": standInDaemon, "glance-registry": standInDaemon, "glance-manage": standInManage,
 	})
 }
 

@@ -177,15 +177,11 @@ func (s *session) connect(ctx context.Context, node string) (provision.Host, err
 	if node == "" {
 		return localhost.New(thisMachine), nil
 	}
-	n := s.proposal.Node(node)
-	if n.Connect == proposals.ConnectLocal {
-		return localhost.New(n.Name), nil
+	way := roles.Reach(s.proposal.Node(node))
+	if way.Local {
+		return localhost.New(node), nil
 	}
-	h, err := sshhost.Dial(ctx, sshhost.Config{
-		Name: n.Name, Address: n.Address, Port: n.SSH.Port, User: n.SSH.User,
-		PrivateKey: n.SSH.PrivateKey, KnownHosts: n.SSH.KnownHosts, HostKeys: n.SSH.HostKeys,
-		ConnectTimeout: n.SSH.ConnectTimeout, CommandTimeout: n.SSH.CommandTimeout,
-	})
+	h, err := sshhost.Dial(ctx, way.SSH)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,7 @@ type Server struct {
 	DeafRequest atomic.Bool  // global requests, such as keepalives, are not answered
 	DropAfter   atomic.Int64 // connections end after so many bytes of input to commands; 0: never
 	Logins      atomic.Int64
+	LastUser    atomic.Value // string: who logged in last
 	Sessions    atomic.Int64 // commands begun
 
 	t        *testing.T
@@ -176,6 +177,7 @@ func (s *Server) conn(c net.Conn) {
 		return
 	}
 	s.Logins.Add(1)
+	s.LastUser.Store(sc.User())
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
