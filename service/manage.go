@@ -21,8 +21,8 @@ const (
 	ManageContract = 5 // db check: an upgrade has to be finished by contracting
 )
 
-// manageUsage is what there is to say to somebody who asks for nothing.
-const manageUsage = `usage: glance-manage [--config-file FILE]... COMMAND
+// ManageUsageText lists the commands of glance-manage.
+const ManageUsageText = `usage: glance-manage [--config-file FILE]... COMMAND
 
   db sync [REVISION]
                make the tables, or do nothing if they are there
@@ -96,6 +96,10 @@ func plainly(f func(context.Context, *sqlcatalog.Catalog, io.Writer) (int, error
 	return plain(func(ctx context.Context, c command) (int, error) { return f(ctx, c.catalog, c.out) })
 }
 
+func asksForHelp(arg string) bool {
+	return arg == "-h" || arg == "-help" || arg == "--help"
+}
+
 // split returns the name of a command and what stands behind it.
 func split(args []string) (name string, rest []string, old bool) {
 	switch {
@@ -110,17 +114,17 @@ func split(args []string) (name string, rest []string, old bool) {
 // Manage carries out a command of glance-manage and returns its exit code,
 // which is ManageFailed or ManageUsage if there is an error.
 func Manage(ctx context.Context, o Options, args []string) (code int, err error) {
-	name, rest, old := split(args)
-	run, ok := commands[name]
-	if !ok {
-		return ManageUsage, fmt.Errorf("no such command: %q\n%s", name, strings.TrimSuffix(manageUsage, "\n"))
-	}
 	out := o.Stdout
 	if out == nil {
 		out = os.Stdout
 	}
-	if slices.ContainsFunc(rest, func(s string) bool { return s == "-h" || s == "--help" }) {
-		return say(out, ManageDone, strings.TrimSuffix(manageUsage, "\n"))
+	name, rest, old := split(args)
+	if name == "help" || name == "db help" || slices.ContainsFunc(args, asksForHelp) {
+		return say(out, ManageDone, ManageUsageText)
+	}
+	run, ok := commands[name]
+	if !ok {
+		return ManageUsage, fmt.Errorf("no such command: %q\n%s", name, strings.TrimSuffix(ManageUsageText, "\n"))
 	}
 	p, err := begin(config.Manage, o)
 	if err != nil {

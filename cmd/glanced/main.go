@@ -77,8 +77,16 @@ func plain(f func(context.Context, service.Options) error) func(context.Context,
 func run(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 	p, args := choose(argv)
 	if p == nil {
-		if len(args) == 1 && strings.TrimLeft(args[0], "-") == "version" {
+		word := ""
+		if len(args) == 1 {
+			word = strings.TrimLeft(args[0], "-")
+		}
+		switch word {
+		case "version":
 			fmt.Fprintln(stdout, "glanced", version)
+			return exitOK
+		case "help", "h":
+			usage(stdout)
 			return exitOK
 		}
 		usage(stderr)
@@ -89,9 +97,12 @@ func run(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 	show := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(stdout)
+		p.help(flags)
 		return exitOK
-	case err != nil:
-		return exitUsage // flags has said what is wrong
+	case err != nil: // flags has said what is wrong
+		p.help(flags)
+		return exitUsage
 	case *show:
 		fmt.Fprintf(stdout, "glance-%s (glanced) %s\n", p.name, version)
 		return exitOK
@@ -139,6 +150,7 @@ func find(name string) *program {
 func (p *program) flags(o *service.Options, stderr io.Writer) *flag.FlagSet {
 	f := flag.NewFlagSet("glance-"+p.name, flag.ContinueOnError)
 	f.SetOutput(stderr)
+	f.Usage = func() {} // where it goes depends on whether it was asked for
 	f.Func("config-file", "read this `file`; may be repeated, later ones win", add(&o.Files))
 	f.Func("config-dir", "read *.conf in this `directory`, after the files; may be repeated", add(&o.Dirs))
 	f.BoolVar(&o.Debug, "debug", false, "log everything")
@@ -154,6 +166,15 @@ func (p *program) flags(o *service.Options, stderr io.Writer) *flag.FlagSet {
 		f.BoolVar(&o.Daemon, "D", false, "short for --daemon")
 	}
 	return f
+}
+
+// help writes what there is to know to the output of f.
+func (p *program) help(f *flag.FlagSet) {
+	if p.name == "manage" {
+		fmt.Fprint(f.Output(), service.ManageUsageText, "\n")
+	}
+	fmt.Fprintf(f.Output(), "Usage of %s:\n", f.Name())
+	f.PrintDefaults()
 }
 
 // add returns a flag's function that appends to a list.
