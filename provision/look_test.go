@@ -179,6 +179,7 @@ func TestReceipt(t *testing.T) {
 	r := &Receipt{Schema: 1, Proposal: "p", Digest: "d", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Entries: []Entry{
 		{ID: "file:/a", Hash: "1", Attrs: "0640 root:glance", Created: true},
 		{ID: "file:/b", Hash: "2", Pending: "3", Original: "/o/b"},
+		{ID: "file:/d", Hash: "5", Masked: "a/pin"},
 	}}
 	b, err := r.Marshal()
 	if err != nil {
@@ -195,23 +196,29 @@ func TestReceipt(t *testing.T) {
 		{ID: "file:/a", Action: Update, Hash: "9"},
 		{ID: "file:/c", Action: Create, Record: &Entry{Hash: "4", Created: true}},
 		{ID: "file:/b", Action: Delete},
+		{ID: "file:/d", Action: Update, Record: &Entry{Hash: "6", Masked: "b/pin"}},
 		{ID: "command:x", Action: Run},
 	}
-	announced := r.announce(changes)
+	announced := r.announce(changes).announce(changes) // twice is as good as once
 	for id, want := range map[string]string{"file:/a": "9", "file:/b": "3", "file:/c": "4"} {
 		if e := announced.Entry(id); e == nil || e.Pending != want {
 			t.Errorf("announced %s = %+v; want %s pending", id, e, want)
 		}
 	}
+	// Until the file is written, what was a secret and what will be one both are.
+	if e := announced.Entry("file:/d"); e.Masked != "a/pin\nb/pin" {
+		t.Errorf("announced options with secrets: %q", e.Masked)
+	}
 	settled := announced.settle(changes)
 	want := []Entry{
 		{ID: "file:/a", Hash: "9", Created: true},
+		{ID: "file:/d", Hash: "6", Masked: "b/pin"},
 		{ID: "file:/c", Hash: "4", Created: true},
 	}
 	if d := cmp.Diff(want, settled.Entries); d != "" {
 		t.Errorf("settled: -want +got:\n%s", d)
 	}
-	if r.Entries[0].Hash != "1" || len(r.Entries) != 2 {
+	if r.Entries[0].Hash != "1" || len(r.Entries) != 3 {
 		t.Errorf("the old receipt changed: %+v", r.Entries)
 	}
 }

@@ -41,6 +41,10 @@ type Entry struct {
 	Data     bool   `toml:"data,omitempty"`     // a directory with users' data
 	Scratch  bool   `toml:"scratch,omitempty"`  // a directory that goes with everything in it
 	Logs     bool   `toml:"logs,omitempty"`     // so does this one, but not before the whole does
+	// Masked are the options of a file, a line each, whose values were secret
+	// when it was written, or about to be: they must not be shown when the
+	// next proposal does not call them so any more.
+	Masked string `toml:"masked,omitempty"`
 }
 
 // Knows reports whether hash is one that an apply of ours left or was about
@@ -119,6 +123,11 @@ func (r *Receipt) announce(changes []Change) *Receipt {
 			}
 			old.Created = old.Created || e.Created
 			old.Data, old.Scratch, old.Logs = e.Data, e.Scratch, e.Logs
+			for _, option := range strings.Split(e.Masked, "\n") {
+				if !slices.Contains(strings.Split(old.Masked, "\n"), option) {
+					old.Masked = strings.Trim(old.Masked+"\n"+option, "\n")
+				}
+			}
 			if old.Original == "" {
 				old.Original = e.Original
 			}

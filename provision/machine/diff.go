@@ -26,7 +26,11 @@ var urlPassword = regexp.MustCompile(`([a-zA-Z][\w+.-]*://[^\s:/@]*:)([^\s/]+)(@
 
 // diff is the unified diff from what is at the path to the content, without
 // secrets, and with a line that says so when only a secret differs.
-func (r File) diff(fact provision.FileFact) string {
+func (r File) diff(c compared) string {
+	fact, before := c.fact, r
+	if c.entry != nil && c.entry.Masked != "" { // what was a secret stays one
+		before.SecretKeys = append(strings.Split(c.entry.Masked, "\n"), r.SecretKeys...)
+	}
 	if !isText(r.Content) || !isText(fact.Content) {
 		return fmt.Sprintf("binary, %d bytes -> %d bytes\n", fact.Size, len(r.Content))
 	}
@@ -34,14 +38,14 @@ func (r File) diff(fact provision.FileFact) string {
 		return fmt.Sprintf("%d bytes -> %d bytes\n", fact.Size, len(r.Content))
 	}
 	old, content := string(fact.Content), string(r.Content)
-	from, to := r.hide(old), r.hide(content)
+	from, to := before.hide(old), r.hide(content)
 	name := r.Path
 	if fact.SHA256 == "" {
 		name = "/dev/null"
 	}
 	d := udiff.Unified(name, r.Path, from, to)
 	// A secret may differ in a line that is the same when masked.
-	if old != "" && old != content && (from == to || !slices.Equal(r.secretValues(old), r.secretValues(content))) {
+	if old != "" && old != content && (from == to || !slices.Equal(before.secretValues(old), before.secretValues(content))) {
 		d += "\n(sensitive value changed)"
 	}
 	return d

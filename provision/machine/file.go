@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"glancectl/provision"
 )
@@ -117,8 +118,9 @@ func (r File) Observe(_ context.Context, _ provision.Reader, f *provision.Facts)
 	if err != nil {
 		return nil, err
 	}
+	ch.Record.Masked = strings.Join(r.SecretKeys, "\n")
 	if c.content {
-		ch.Diff = r.diff(c.fact)
+		ch.Diff = r.diff(c)
 		ch.Ops = []provision.Op{provision.PutFile{
 			Path: r.Path, Content: r.Content, Mode: want.mode, Owner: want.owner, Group: want.group,
 			Original: ch.Record.Original,

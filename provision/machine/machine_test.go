@@ -296,6 +296,23 @@ func TestSecretOptionsInDiffs(t *testing.T) {
 	}
 }
 
+// An option that was a secret at the last apply is not shown when the proposal
+// does not call it one any more.
+func TestOptionIsNoSecretAnyMore(t *testing.T) {
+	b := newBench(t)
+	file := func(pin string, keys ...string) machine.File {
+		return machine.File{Path: b.path("conf"), Mode: 0o600, Content: []byte("[cors]\npin = " + pin + "\n"), INI: true, SecretKeys: keys}
+	}
+	b.apply(file("1234", "cors/pin"))
+	c := one(t, b.apply(file("99")))
+	if strings.Contains(c.Diff, "1234") || !strings.Contains(c.Diff, "-pin = (sensitive)") || !strings.Contains(c.Diff, "+pin = 99") {
+		t.Errorf("the diff shows the old secret, or not the new value:\n%s", c.Diff)
+	}
+	if c = one(t, b.apply(file("100"))); !strings.Contains(c.Diff, "-pin = 99") {
+		t.Errorf("the diff does not show what was no secret:\n%s", c.Diff)
+	}
+}
+
 func TestDirsAndParents(t *testing.T) {
 	b := newBench(t)
 	rs := []provision.Resource{
