@@ -18,7 +18,7 @@ func TestQuickstart(t *testing.T) {
 		c.Close()
 		t.Fatal("something answers on 127.0.0.1:9292 already: the quickstart has no place")
 	}
-	dir := filepath.Join(t.TempDir(), "clone")
+	dir := filepath.Join(t.TempDir(), "a clone") // where people keep things
 	run(t, ".", "git", "clone", "-q", "--no-hardlinks", "..", dir)
 	t.Cleanup(func() { _ = exec.Command("make", "-C", dir, "quickstart-stop").Run() }) // when the test failed before
 

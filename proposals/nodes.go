@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -103,6 +104,9 @@ func (n *nodeReader) node(name string, place hcl.Range, raw *nodeBlock, over *ss
 	n.p.Nodes = append(n.p.Nodes, node)
 }
 
+// blankEnd finds a name that begins or ends with a blank.
+var blankEnd = regexp.MustCompile(`/ | (/|$)`)
+
 // root returns the absolute directory that a node's paths are put below.
 func (n *nodeReader) root(a *hcl.Attribute) string {
 	s := n.local(a)
@@ -110,8 +114,9 @@ func (n *nodeReader) root(a *hcl.Attribute) string {
 		return ""
 	}
 	abs, err := filepath.Abs(s)
-	if err != nil || !plainPath.MatchString(abs) {
-		n.errorf(a.Expr.Range(), "Use letters, digits and . _ - @ + : , = only, also in the directories above it.", "root holds a character that is not allowed: %q", abs)
+	// A clone may be anywhere, so there may be blanks within names.
+	if err != nil || !plainPath.MatchString(strings.ReplaceAll(abs, " ", "")) || blankEnd.MatchString(abs) {
+		n.errorf(a.Expr.Range(), "Use letters, digits, blanks within names and . _ - @ + : , = only, also in the directories above it.", "root holds a character that is not allowed: %q", abs)
 		return ""
 	}
 	if abs == "/" {
