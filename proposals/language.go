@@ -199,7 +199,7 @@ func daemon(name, port, meaning string, bind AttrSpec, more ...AttrSpec) BlockSp
 func job(name, schedule, meaning string) BlockSpec {
 	attrs := []AttrSpec{
 		{Name: "schedule", Type: "schedule", Default: `"` + schedule + `"`, Meaning: "When it starts: the five fields of cron.", Departs: neverConfigurable},
-		{Name: "user", Type: "string", Implied: "the role's `user`", Meaning: "The system user it runs as.", Departs: neverConfigurable},
+		{Name: "user", Type: "string", Implied: "the role's `user`", Meaning: "The system user it runs as: the role's, or `root`. Nobody else can read its configuration.", Departs: neverConfigurable},
 		{Name: "timeout", Type: "duration", Default: "0", Meaning: "It is ended after this long; 0 means never."},
 		{Name: "jitter", Type: "duration", Default: "0", Meaning: "It waits a random time up to this long before it starts, so that many nodes do not start at once."},
 	}

@@ -204,10 +204,21 @@ func (r *roleReader) job(name string, b *plain) Job {
 			LogFile: r.own(name, raw.LogFile), ConfigFile: r.own(name, raw.ConfigFile),
 		},
 		Schedule: strings.Join(strings.Fields(schedule), " "),
-		User:     cmp.Or(r.account(raw.User), r.g.User),
+		User:     r.jobUser(name, raw.User),
 		Timeout:  r.duration(raw.Timeout),
 		Jitter:   r.duration(raw.Jitter),
 	}
+}
+
+// jobUser returns who runs a job: the service's user, or root. Nobody else can
+// read the configuration and change what the service made.
+func (r *roleReader) jobUser(name string, a *hcl.Attribute) string {
+	user := cmp.Or(r.account(a), r.g.User)
+	if user != r.g.User && user != "root" {
+		r.errorf(a.Expr.Range(), fmt.Sprintf("Leave it out: the %s runs as the role's user %q then. root is possible too.", name, r.g.User),
+			"user %q can neither read the configuration of the %s nor change what it looks after", user, name)
+	}
+	return user
 }
 
 // own returns the path of a file that nothing else of the role may use.

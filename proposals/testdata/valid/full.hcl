@@ -153,7 +153,7 @@ proposal "full" {
 
     scrubber {
       schedule    = "*/5 1-3 * jan,mar-dec mon-fri"
-      user        = "scrub"
+      user        = "root"
       timeout     = "1h"
       jitter      = 30
       debug       = true
@@ -163,7 +163,7 @@ proposal "full" {
     }
     reaper {
       schedule    = "6 * * * *"
-      user        = "reap"
+      user        = "root"
       timeout     = "1h"
       jitter      = 30
       debug       = true
@@ -173,7 +173,7 @@ proposal "full" {
     }
     prefetcher {
       schedule    = "26 * * * *"
-      user        = "fetch"
+      user        = "root"
       timeout     = "1h"
       jitter      = 30
       debug       = true
@@ -183,7 +183,7 @@ proposal "full" {
     }
     pruner {
       schedule    = "46 * * * *"
-      user        = "prune"
+      user        = "root"
       timeout     = "1h"
       jitter      = 30
       debug       = true

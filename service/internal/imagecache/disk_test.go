@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -180,5 +181,24 @@ func TestSlowDiskGivesUp(t *testing.T) {
 	check(t, out.Close())
 	if !strings.Contains(log.String(), errSlow.Error()) {
 		t.Errorf("log = %q; want %q", log, errSlow)
+	}
+}
+
+// What root puts into the cache belongs to the cache's owner.
+func TestFillForTheOwner(t *testing.T) {
+	c, _ := newCache(t, Options{})
+	uid, gid := os.Geteuid(), os.Getegid()
+	if uid == 0 {
+		uid, gid = 12345, 54321
+		check(t, os.Chown(c.dir, uid, gid))
+	}
+	im := newImage(1, 1000)
+	check(t, c.Fill(t.Context(), im.Image, im.all))
+	for _, name := range []string{c.data(im.ID), filepath.Join(c.dir, stateDir, string(im.ID))} {
+		info, err := os.Stat(name)
+		check(t, err)
+		if owner := info.Sys().(*syscall.Stat_t); int(owner.Uid) != uid || int(owner.Gid) != gid {
+			t.Errorf("%s belongs to %d:%d; want %d:%d", name, owner.Uid, owner.Gid, uid, gid)
+		}
 	}
 }

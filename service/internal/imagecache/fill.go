@@ -113,13 +113,30 @@ func (c *Cache) createIncomplete(id glance.ID) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Chmod(0o640); err != nil {
+	if err := errors.Join(f.Chmod(0o640), c.giveAway(f)); err != nil {
 		return nil, errors.Join(err, f.Close(), remove(f.Name()))
 	}
 	// A sweep sees by the lock that its writer lives. Without locks it is the
 	// reaper that goes by its age.
 	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	return f, nil
+}
+
+// giveAway makes a file of root's the owner's of the cache: a prefetcher that
+// root runs fills it for the service.
+func (c *Cache) giveAway(f *os.File) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(c.dir)
+	if err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	return f.Chown(int(owner.Uid), int(owner.Gid))
 }
 
 // hasTurn reports whether an incomplete file keeps others from filling: it

@@ -44,7 +44,7 @@ func (c *Cache) newState(e identity) error {
 	}
 	defer os.Remove(f.Name()) // the rename below, if made, leaves nothing under this name
 	_, err = io.WriteString(f, e.checksum+"\n")
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, c.giveAway(f), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), c.state(e.id))
