@@ -1,21 +1,19 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // doubleDashes returns args with `-flag` written as `--flag` wherever a verb
 // has a long flag of that name, because people who know HCL tools type
 // `-var` and `-check`. What follows `--` stays as it is.
 func doubleDashes(root *cobra.Command, args []string) []string {
-	known := map[string]bool{}
-	note := func(f *pflag.Flag) { known[f.Name] = len(f.Name) > 1 }
-	root.PersistentFlags().VisitAll(note)
-	for _, c := range root.Commands() {
-		c.Flags().VisitAll(note)
+	known := func(name string) bool {
+		return len(name) > 1 && (root.PersistentFlags().Lookup(name) != nil ||
+			slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil }))
 	}
 	out := make([]string, len(args))
 	for i, a := range args {
@@ -24,7 +22,7 @@ func doubleDashes(root *cobra.Command, args []string) []string {
 			break
 		}
 		name, _, _ := strings.Cut(strings.TrimPrefix(a, "-"), "=")
-		if strings.HasPrefix(a, "-") && known[name] {
+		if strings.HasPrefix(a, "-") && known(name) {
 			a = "-" + a
 		}
 		out[i] = a

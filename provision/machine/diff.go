@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/aymanbagabas/go-udiff"
+	"github.com/rogpeppe/go-internal/diff"
 
 	"glancectl/provision"
 )
@@ -43,7 +43,9 @@ func (r File) diff(c compared) string {
 	if fact.SHA256 == "" {
 		name = "/dev/null"
 	}
-	d := udiff.Unified(name, r.Path, from, to)
+	// Its first line is a command that nobody has called.
+	_, after, _ := strings.Cut(string(diff.Diff(name, []byte(from), r.Path, []byte(to))), "\n")
+	d := after
 	// A secret may differ in a line that is the same when masked.
 	if old != "" && old != content && (from == to || !slices.Equal(before.secretValues(old), before.secretValues(content))) {
 		d += "\n(sensitive value changed)"
