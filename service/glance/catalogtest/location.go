@@ -58,7 +58,7 @@ func structuredMetadata(t *testing.T, c glance.Catalog) {
 	im := full(1)
 	im.Locations = []glance.Location{{
 		URL: "http://x/1", Status: glance.Active,
-		Metadata:   map[string]string{"text": `{"a":"b"}`, "object": `{"a":"b"}`, "list": `["a",{"b":"c"}]`, "plain": "x"},
+		Metadata:   map[string]string{"text": `{"a":"b"}`, "object": `{"a":"b"}`, "list": `["a",{"b":"c"}]`, "plain": "x", "wide": "\U0001F600 \u00fc"},
 		Structured: map[string]json.RawMessage{"object": []byte(`{"a":"b"}`), "list": []byte(`["a",{"b":"c"}]`)},
 	}}
 	create(t, c, im)

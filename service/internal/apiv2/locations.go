@@ -103,6 +103,9 @@ func validateLocations(v any) error {
 	return c.worst
 }
 
+// maxMetadata is how much metadata of a location the catalog has room for.
+const maxMetadata = 10_000
+
 // newLocations returns locations that the schema has let through.
 func newLocations(values list) ([]glance.NewLocation, error) {
 	all := make([]glance.NewLocation, 0, len(values))
@@ -117,6 +120,9 @@ func newLocations(values list) ([]glance.NewLocation, error) {
 			}
 			l.Structured[name] = appendJSON(nil, value)
 			l.Metadata[name] = string(l.Structured[name])
+		}
+		if len(appendJSON(nil, metadata)) > maxMetadata {
+			return nil, bad("The metadata of a location should not be greater than %d bytes.", maxMetadata)
 		}
 		if key, found := strange(metadata, ""); found {
 			return nil, bad("The image metadata key %s has an invalid type. Only dict, list, and unicode are supported.", key)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"glancectl/service/glance"
 )
@@ -227,10 +229,6 @@ func encodeMeta(l glance.Location) (string, error) {
 	if len(l.Metadata) == 0 {
 		return "{}", nil
 	}
-	if len(l.Structured) == 0 {
-		b, err := json.Marshal(l.Metadata)
-		return string(b), err
-	}
 	all := make(map[string]any, len(l.Metadata))
 	for k, v := range l.Metadata {
 		all[k] = v
@@ -239,5 +237,23 @@ func encodeMeta(l glance.Location) (string, error) {
 		}
 	}
 	b, err := json.Marshal(all)
-	return string(b), err
+	return ascii(b), err
+}
+
+// ascii writes JSON as the original does, without the characters that a table
+// may not be able to hold.
+func ascii(b []byte) string {
+	var s strings.Builder
+	for _, r := range string(b) {
+		switch {
+		case r < utf8.RuneSelf:
+			s.WriteByte(byte(r))
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&s, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&s, `\u%04x`, r)
+		}
+	}
+	return s.String()
 }
