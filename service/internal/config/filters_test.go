@@ -139,6 +139,43 @@ func TestPastePipelines(t *testing.T) {
 	}
 }
 
+// The application behind the filters has had several shapes.
+func TestPasteApplications(t *testing.T) {
+	const apps = `
+[app:apiversionsapp]
+paste.app_factory = glance.api.versions:create_resource
+[app:oldversions]
+paste.app_factory = glance.common.wsgi:app_factory
+glance.app_factory = glance.api.versions:Controller
+[app:apiv1app]
+paste.app_factory = glance.api.v1.router:API.factory
+[app:oldv1]
+paste.app_factory = glance.common.wsgi:app_factory
+glance.app_factory = glance.api.v1:API
+[app:apiv2app]
+paste.app_factory = glance.api.v2.router:API.factory
+[app:apiv3app]
+paste.app_factory = glance.api.v3.router:API.factory
+`
+	const composite = "[composite:rootapp]\npaste.composite_factory = glance.api:root_app_factory\n"
+	for name, root := range map[string]string{
+		"a pipeline of versions": "[pipeline:apiversions]\npipeline = healthcheck http_proxy_to_wsgi apiversionsapp\n" + composite + "/: apiversions\n/v1: apiv1app\n/v2: apiv2app\n",
+		"artifacts":              composite + "/: apiversionsapp\n/v1: apiv1app\n/v2: apiv2app\n/v3: apiv3app\n",
+		"factories of old":       composite + "/: oldversions\n/v1: oldv1\n/v2: apiv2app\n",
+	} {
+		paste := "[pipeline:glance-api]\npipeline = versionnegotiation context rootapp\n" + root + apps
+		_, filters, _ := strings.Cut(sections["classes"], "[filter:")
+		s, err := load(t, config.API, tokens, "glance-api-paste.ini", paste+"[filter:"+filters)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(config.Pipeline{"versionnegotiation", "context", "rootapp"}, s.Pipeline); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // TestPasteOptions: what stands in the section of a filter wins over the
 // configuration.
 func TestPasteOptions(t *testing.T) {

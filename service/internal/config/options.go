@@ -230,6 +230,7 @@ var refusals = []struct {
 	{"DEFAULT.cert_file", "", "TLS is not served; put a proxy in front"},
 	{"DEFAULT.key_file", "", "TLS is not served; put a proxy in front"},
 	{"DEFAULT.owner_is_tenant", "true", "images belong to projects"},
+	{"DEFAULT.enable_v3_api", "false", "artifacts are not served"},
 	{"profiler.enabled", "false", "there is no profiler"},
 }
 

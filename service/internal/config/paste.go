@@ -33,6 +33,7 @@ const (
 	RegistryApp Stage = "registryapp"
 
 	v1App       Stage = "apiv1app"
+	v3App       Stage = "apiv3app" // artifacts, which are not served
 	v2App       Stage = "apiv2app"
 	versionsApp Stage = "apiversions"
 	healthApp   Stage = "healthcheck app"
@@ -74,7 +75,10 @@ var factories = map[string]Stage{
 	"glance.api.middleware.context:UnauthenticatedContextMiddleware.factory":     Unauthenticated,
 	"glance.api.middleware.cache:CacheFilter.factory":                            CacheFilter,
 	"glance.api.middleware.cache_manage:CacheManageFilter.factory":               CacheManage,
+	"glance.api.versions:Controller.factory":                                     versionsApp,
 	"glance.api.versions:create_resource":                                        versionsApp,
+	"glance.api.v3.router:API.factory":                                           v3App,
+	"glance.api.v1:API.factory":                                                  v1App,
 	"glance.api.v1.router:API.factory":                                           v1App,
 	"glance.api.v2.router:API.factory":                                           v2App,
 	"glance.registry.api:API.factory":                                            RegistryApp,
@@ -271,6 +275,14 @@ func (p *paste) composite(section string) (Pipeline, error) {
 		children[key] = pipe
 	}
 	root, v2 := children["/"], children["/v2"]
+	if len(root) > 0 && root[len(root)-1] == versionsApp {
+		// What is in front of the list of versions is in front of everything,
+		// and the list answers there already.
+		root = Pipeline{versionsApp}
+	}
+	if slices.Equal(children["/v3"], Pipeline{v3App}) {
+		delete(children, "/v3") // it was off unless somebody turned it on
+	}
 	if slices.Equal(children["/v1"], Pipeline{v1App}) {
 		p.v1 = true
 		delete(children, "/v1")
