@@ -215,6 +215,11 @@ func (p *placing) verify(ctx context.Context, im *Image) error {
 // changed or deleted meanwhile stays as it is.
 func (p *placing) hashLater(ctx context.Context, im *Image) {
 	s := p.s
+	release, err := s.slot(ctx)
+	if err != nil {
+		return // the service ends
+	}
+	defer release()
 	checksum, sum, err := p.hash(ctx, im, s.newHash)
 	if err == nil {
 		hashed := im.Clone()

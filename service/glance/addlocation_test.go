@@ -167,6 +167,43 @@ func TestAddLocationBesideDelete(t *testing.T) {
 	}
 }
 
+// No more data is read at the same time than is imported.
+func TestAddLocationsAtOnce(t *testing.T) {
+	h, s := placed(t, glance.Options{})
+	o := h.offered()
+	o.AtOnce = 2
+	s.hold = make(chan struct{})
+	images, err := glance.New(h.catalog, []glance.Backend{{Store: s}, {Store: h.store}}, h.options(glance.Options{
+		DefaultStore: "memory", Import: o, Locations: glance.LocationOptions{Filter: s},
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Images = images
+	var ids []glance.ID
+	for range 6 {
+		im := h.create(t)
+		ids = append(ids, im.ID)
+		if _, err := h.AddLocation(as(t, "member t1"), im.ID, glance.LocationRequest{URL: "http://a/1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range ids {
+		s.hold <- struct{}{}
+	}
+	if err := h.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		if im := h.get(t, id); im.HashValue == nil {
+			t.Errorf("image %s is %s and has no hash", id, im.Status)
+		}
+	}
+	if s.most > 2 {
+		t.Errorf("%d data are read at once; want 2", s.most)
+	}
+}
+
 // unclaimed checks that nobody is at work on an image of the house.
 func unclaimed(t *testing.T, h *house) {
 	t.Helper()

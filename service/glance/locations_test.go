@@ -29,6 +29,8 @@ type sites struct {
 	broken  bool          // data breaks off
 
 	deleting func() // is called before data is deleted; nil means nothing is
+
+	open, most int // readers that wait for hold, and most of them at once
 }
 
 func (s *sites) Scheme() string       { return "http" }
@@ -58,9 +60,7 @@ func (s *sites) Open(_ context.Context, url string, off, n int64) (io.ReadCloser
 	if err != nil {
 		return nil, err
 	}
-	if s.hold != nil {
-		<-s.hold
-	}
+	s.wait()
 	if s.broken {
 		return io.NopCloser(io.MultiReader(strings.NewReader(data[:1]), iotest.ErrReader(errors.New("reset")))), nil
 	}
@@ -68,6 +68,21 @@ func (s *sites) Open(_ context.Context, url string, off, n int64) (io.ReadCloser
 		n = int64(len(data))
 	}
 	return io.NopCloser(io.NewSectionReader(strings.NewReader(data), off, n)), nil
+}
+
+// wait waits for hold.
+func (s *sites) wait() {
+	if s.hold == nil {
+		return
+	}
+	s.mu.Lock()
+	s.open++
+	s.most = max(s.most, s.open)
+	s.mu.Unlock()
+	<-s.hold
+	s.mu.Lock()
+	s.open--
+	s.mu.Unlock()
 }
 
 func (s *sites) Delete(_ context.Context, url string) error {
