@@ -20,12 +20,13 @@ type importArea struct {
 // none, which is a mistake only if the configuration names the directory.
 func (p *process) openImports(catalog *sqlcatalog.Catalog) (*importArea, error) {
 	a := &importArea{ImportOptions: glance.ImportOptions{
-		Tasks:   catalog.Tasks(),
-		TaskTTL: p.Imports.TaskTTL,
-		AtOnce:  p.Imports.AtOnce,
-		Unpack:  p.Imports.Unpack,
-		Inject:  p.Imports.Inject,
-		Spared:  p.Imports.Spared,
+		Tasks:        catalog.Tasks(),
+		TaskTTL:      p.Imports.TaskTTL,
+		AtOnce:       p.Imports.AtOnce,
+		StoresAtOnce: p.Imports.StoresAtOnce,
+		Unpack:       p.Imports.Unpack,
+		Inject:       p.Imports.Inject,
+		Spared:       p.Imports.Spared,
 	}}
 	if len(p.Imports.Methods) == 0 {
 		return a, nil

@@ -28,6 +28,7 @@ type delivery struct {
 
 	size       int64 // of the data, when it is known
 	unrecorded int   // stores that have it and are no locations of the image yet
+	first      *deposit
 
 	quiet        bool     // the image does not say how far it is
 	left, failed []string // IDs
@@ -83,26 +84,33 @@ func storeList(ids []string) string {
 // or, if that will do, in some; otherwise the image has not changed and
 // no store has data that it did not have before.
 func (s *Images) deliver(ctx context.Context, r *run, im *Image, d *delivery) (*Image, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	results := make(chan arrival)
+	begun, under := 0, 0
+	defer func() { // only after a failure is any of them still under way
+		cancel()
+		for ; under > 0; under-- {
+			if a := <-results; a.err == nil {
+				s.takeBack(ctx, im.ID, a.data)
+			}
+		}
+	}()
 	var got []*deposit // what the catalog does not know of
 	var first error
-	for _, store := range d.to {
-		one, err := s.deliverTo(ctx, r, im, d, store)
-		if err == nil && len(got) > 0 && !one.like(got[0]) {
-			s.takeBack(ctx, im.ID, one)
-			err = fmt.Errorf("import %s: the staged data has changed", im.ID)
+	for range d.to {
+		for ; begun < len(d.to) && under < s.imports.StoresAtOnce; begun++ {
+			to, now, had := d.to[begun], im, d.size*int64(len(im.Locations)+d.unrecorded+under)
+			go func() { results <- s.deliverTo(ctx, r, now, d, consignment{to, had}) }()
+			under++
 		}
-		d.done(store, err)
-		switch {
-		case err == nil:
-			got = append(got, one)
-			d.unrecorded++
-		case !d.partly || errors.Is(err, ErrWrongFormat):
+		a := <-results
+		under--
+		err := s.arrived(ctx, im, d, a, &got)
+		if err != nil && (!d.partly || errors.Is(err, ErrWrongFormat)) {
 			s.takeBack(ctx, im.ID, got...)
 			return nil, err
-		default:
-			first = errors.Join(first, err)
-			s.o.Log.WarnContext(ctx, "a store did not get the data of an import", "image", im.ID, "store", store.ID, "error", err)
 		}
+		first = errors.Join(first, err)
 		if im, err = s.advance(ctx, im, d, &got); err != nil {
 			return nil, err
 		}
@@ -110,7 +118,45 @@ func (s *Images) deliver(ctx context.Context, r *run, im *Image, d *delivery) (*
 	if im.Status == Importing {
 		return nil, first
 	}
+	r.copied.Store(d.size)
 	return im, nil
+}
+
+// A consignment is data that goes to one store.
+type consignment struct {
+	to  *Backend
+	had int64 // bytes that the image takes up already
+}
+
+// An arrival is what became of a consignment.
+type arrival struct {
+	to   *Backend
+	data *deposit
+	err  error
+}
+
+// arrived notes that data is in one store more, or why not. The data that is
+// nowhere recorded stays in the order of the delivery.
+func (s *Images) arrived(ctx context.Context, im *Image, d *delivery, a arrival, got *[]*deposit) error {
+	if a.err == nil && d.first != nil && !a.data.like(d.first) {
+		s.takeBack(ctx, im.ID, a.data)
+		a.err = fmt.Errorf("import %s: the staged data has changed", im.ID)
+	}
+	d.done(a.to, a.err)
+	if a.err != nil {
+		if d.partly {
+			s.o.Log.WarnContext(ctx, "a store did not get the data of an import", "image", im.ID, "store", a.to.ID, "error", a.err)
+		}
+		return a.err
+	}
+	if d.first == nil {
+		d.first = a.data
+	}
+	d.size = a.data.size
+	d.unrecorded++
+	*got = append(*got, a.data)
+	slices.SortStableFunc(*got, func(a, b *deposit) int { return slices.Index(d.to, a.store) - slices.Index(d.to, b.store) })
+	return nil
 }
 
 // advance records how far a delivery is: the deposits that have not been
@@ -160,10 +206,10 @@ func (s *Images) activate(im *Image, d *delivery, data *deposit) error {
 }
 
 // deliverTo brings the data into one store.
-func (s *Images) deliverTo(ctx context.Context, r *run, im *Image, d *delivery, store *Backend) (*deposit, error) {
+func (s *Images) deliverTo(ctx context.Context, r *run, im *Image, d *delivery, c consignment) arrival {
 	data, err := d.open(ctx)
 	if err != nil {
-		return nil, err
+		return arrival{c.to, nil, err}
 	}
 	defer data.Close()
 	r.copied.Store(0)
@@ -171,16 +217,12 @@ func (s *Images) deliverTo(ctx context.Context, r *run, im *Image, d *delivery, 
 	if im.Status == Importing {
 		declared = d.fill.of(im)
 	}
-	got, err := s.deposit(ctx, store, declared, intake{counter{data, &r.copied}, im.Status == Importing, d.size * int64(len(im.Locations)+d.unrecorded)})
-	if err != nil {
-		return nil, err
-	}
-	d.size = got.size
-	if im.Status != Importing && !got.of(im, s.o.HashAlgo) {
+	got, err := s.deposit(ctx, c.to, declared, intake{counter{data, &r.copied}, im.Status == Importing, c.had})
+	if err == nil && im.Status != Importing && !got.of(im, s.o.HashAlgo) {
 		s.takeBack(ctx, im.ID, got)
-		return nil, refuse(ErrUnavailable, "The data of image %s is not what was stored.", im.ID)
+		err = refuse(ErrUnavailable, "The data of image %s is not what was stored.", im.ID)
 	}
-	return got, nil
+	return arrival{c.to, got, err}
 }
 
 // like says whether two deposits are of one image.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"glancectl/service/glance"
@@ -325,6 +326,60 @@ func TestCopyThatWasTakenOver(t *testing.T) {
 		t.Errorf("image is in %v; want a alone", got)
 	}
 	m.holds(t, im.ID, "a")
+}
+
+// Stores get the data side by side, as many as may.
+func TestImportToStoresAtOnce(t *testing.T) {
+	for _, atOnce := range []int{1, 2, 3} {
+		m := newMansion(t, glance.Options{Import: glance.ImportOptions{StoresAtOnce: atOnce}}, nil, "a", "b", "c")
+		var under, most atomic.Int32
+		full := make(chan bool)
+		for _, s := range m.shelves {
+			s.atPut = func() {
+				n := under.Add(1)
+				defer under.Add(-1)
+				for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+				}
+				if n == int32(atOnce) {
+					select {
+					case <-full:
+					default:
+						close(full)
+					}
+				}
+				<-full
+			}
+		}
+		im := m.create(t)
+		if err := m.Stage(as(t, "member t1"), im.ID, strings.NewReader("abc"), glance.UploadOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Import(as(t, "member t1"), im.ID, to("c", "a", "b")); err != nil {
+			t.Fatal(err)
+		}
+		m.finish(t, im.ID)
+		if got := most.Load(); got != int32(atOnce) {
+			t.Errorf("%d stores get data at the same time; want %d", got, atOnce)
+		}
+		m.is(t, im.ID, glance.Active, "cab", "")
+	}
+}
+
+// When one of them fails, those that are under way are broken off.
+func TestImportToStoresAtOnceFails(t *testing.T) {
+	m := newMansion(t, glance.Options{Import: glance.ImportOptions{StoresAtOnce: 3}}, nil, "a", "b", "c")
+	im := m.active(t, "abc")
+	begun := make(chan bool)
+	m.shelves["b"].putErr = errors.New("broken")
+	m.shelves["b"].beforePut = func() { <-begun }
+	m.shelves["c"].atPut = func() { close(begun) }
+	if err := m.Import(as(t, "admin"), im.ID, copyTo("b", "c")); err != nil {
+		t.Fatal(err)
+	}
+	if task := m.finish(t, im.ID); task.Status != glance.TaskFailure {
+		t.Errorf("task is %+v", task)
+	}
+	m.is(t, im.ID, glance.Active, "a", "b")
 }
 
 // What an import leaves in the properties counts in no quota.

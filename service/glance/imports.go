@@ -30,6 +30,9 @@ type ImportOptions struct {
 
 	TaskTTL time.Duration // how long a task is kept after its end; 0 means 48 hours
 	AtOnce  int           // imports that run at the same time; 0 means 10
+	// StoresAtOnce is how many stores one import writes to at the same time; 0
+	// means 1.
+	StoresAtOnce int
 
 	// Unpack stores what is inside of gzip and zip archives instead of them.
 	Unpack bool
@@ -95,6 +98,7 @@ func newImports(o ImportOptions) (*imports, error) {
 	if o.AtOnce == 0 {
 		o.AtOnce = 10
 	}
+	o.StoresAtOnce = max(1, o.StoresAtOnce)
 	i := &imports{ImportOptions: o, slots: make(chan struct{}, o.AtOnce)}
 	i.ctx, i.stop = context.WithCancel(context.Background())
 	return i, nil

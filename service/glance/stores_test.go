@@ -27,7 +27,8 @@ type shelf struct {
 	delErr error
 	atPut  func()
 
-	atDelete func()
+	beforePut func()
+	atDelete  func()
 }
 
 func (s *shelf) prefix() string { return "memory://" + s.name + "/" }
@@ -35,6 +36,9 @@ func (s *shelf) prefix() string { return "memory://" + s.name + "/" }
 func (s *shelf) Owns(url string) bool { return strings.HasPrefix(url, s.prefix()) }
 
 func (s *shelf) Put(ctx context.Context, id glance.ID, r io.Reader) (string, int64, error) {
+	if s.beforePut != nil {
+		s.beforePut()
+	}
 	if s.putErr != nil {
 		return "", 0, s.putErr
 	}
@@ -77,7 +81,9 @@ type mansion struct {
 func newMansion(t testing.TB, o glance.Options, weights map[string]int, names ...string) *mansion {
 	t.Helper()
 	m := &mansion{importer: newImporter(t, glance.Options{}), shelves: make(map[string]*shelf)}
+	atOnce := o.Import.StoresAtOnce
 	o.Import = m.offered()
+	o.Import.StoresAtOnce = atOnce
 	o.Import.Methods = append(o.Import.Methods, glance.CopyImage)
 	var stores []glance.Backend
 	for _, name := range names {

@@ -83,7 +83,7 @@ func TestDefaults(t *testing.T) {
 		Database: config.Database{URL: "sqlite:////x", Pos: "CONF:2", Recycle: time.Hour},
 		Stores:   config.Stores{All: []config.Store{files("/var/lib/glance/images"), web}, Default: "file"},
 		Imports: config.Imports{
-			Methods: []string{"glance-direct", "web-download"}, StagingDir: "/var/lib/glance/staging", TaskTTL: 48 * time.Hour, AtOnce: 10,
+			Methods: []string{"glance-direct", "web-download"}, StagingDir: "/var/lib/glance/staging", TaskTTL: 48 * time.Hour, AtOnce: 10, StoresAtOnce: 1,
 			Copied: []string{"hw_", "trait:", "os_distro", "os_secure_boot", "os_type"},
 			Web:    config.Web{AllowedSchemes: []string{"http", "https"}, AllowedPorts: []int{80, 443}},
 		},

@@ -18,6 +18,7 @@ type Imports struct {
 	StagingNamed bool
 	TaskTTL      time.Duration
 	AtOnce       int
+	StoresAtOnce int               // of one import
 	Unpack       bool              // the plug-in image_decompression
 	Inject       map[string]string // of the plug-in inject_image_metadata
 	Spared       []string          // roles that it does not concern
@@ -42,9 +43,10 @@ type Web struct {
 func (r *reader) imports(stores Stores) Imports {
 	const at = "import_filtering_opts."
 	im := Imports{
-		StagingDir: r.stagingDir(stores),
-		TaskTTL:    time.Duration(r.integer(48, 1, 1<<20, "task.task_time_to_live", "DEFAULT.task_time_to_live")) * time.Hour,
-		AtOnce:     r.number(10, 1, "taskflow_executor.max_workers", "task.eventlet_executor_pool_size"),
+		StagingDir:   r.stagingDir(stores),
+		TaskTTL:      time.Duration(r.integer(48, 1, 1<<20, "task.task_time_to_live", "DEFAULT.task_time_to_live")) * time.Hour,
+		AtOnce:       r.number(10, 1, "taskflow_executor.max_workers", "task.eventlet_executor_pool_size"),
+		StoresAtOnce: r.number(1, 1, "image_import_opts.max_parallel_stores"),
 		Web: Web{
 			AllowedSchemes:    r.bracketed([]string{"http", "https"}, at+"allowed_schemes"),
 			DisallowedSchemes: r.bracketed(nil, at+"disallowed_schemes"),

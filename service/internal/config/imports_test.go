@@ -27,6 +27,7 @@ disallowed_hosts = []
 allowed_ports = []
 disallowed_ports = [22,25]
 [image_import_opts]
+max_parallel_stores = 4
 image_import_plugins = [no_op, "image_decompression", image_conversion, inject_image_metadata]
 [image_conversion]
 output_format = qcow2
@@ -40,7 +41,7 @@ inject = "os_distro":x, source : "http://y"
 		t.Fatal(err)
 	}
 	want := config.Imports{
-		Methods: []string{"web-download", "glance-download"}, StagingDir: "/srv/staging", StagingNamed: true, TaskTTL: time.Hour, AtOnce: 3,
+		Methods: []string{"web-download", "glance-download"}, StagingDir: "/srv/staging", StagingNamed: true, TaskTTL: time.Hour, AtOnce: 3, StoresAtOnce: 4,
 		Unpack: true, Inject: map[string]string{"os_distro": "x", "source": "http://y"}, Spared: []string{"admin", "operator"},
 		Convert: "qcow2", Copied: []string{"os_", "architecture"},
 		Web: config.Web{
