@@ -190,7 +190,7 @@ func (p *process) handler(app http.Handler, rules *access, more map[config.Stage
 			return nil, err
 		}
 		stages[config.AuthToken] = tokens.Require
-		if p.Server.AnonymousAllowed {
+		if p.Server.AnonymousAllowed && !p.Keystone.Immediate {
 			stages[config.AuthToken] = tokens.Identify
 		}
 	}
@@ -234,6 +234,7 @@ func (p *process) tokens() (*keystone.Middleware, error) {
 		ProjectDomain:      p.Keystone.ProjectDomain,
 		ProjectDomainID:    p.Keystone.ProjectDomainID,
 		CacheTime:          p.Keystone.CacheTime,
+		Immediate:          p.Keystone.Immediate,
 		Client:             client,
 		Log:                p.log.With(slog.String(oslolog.NameKey, "keystonemiddleware.auth_token")),
 	})

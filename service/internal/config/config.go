@@ -156,6 +156,8 @@ type Keystone struct {
 	Insecure  bool
 	CAFile    string
 	CacheTime time.Duration
+
+	Immediate bool // who has no good token is refused before the service is asked
 }
 
 // A Secret is a string that is not printed. Convert it to a string to use it.

@@ -153,6 +153,7 @@ func TestOptions(t *testing.T) {
 		{keystone + "auth_url = http://k/v3", func(s *config.Settings) any { return s.Keys.AuthURL }, "http://k/v3"},
 		{"[barbican]\nbarbican_endpoint = http://b:9311/\nauth_endpoint = http://k\nbarbican_region_name = r\nbarbican_endpoint_type = internal\nverify_ssl = no\nverify_ssl_path = /ca\n[key_manager]\nbackend = barbican",
 			func(s *config.Settings) any { return s.Keys }, config.KeyManager{"http://b:9311", "http://k", "r", "internal", true, "/ca"}},
+		{keystone + "delay_auth_decision = no", func(s *config.Settings) any { return s.Keystone.Immediate }, true},
 		{keystone + "project_domain_id = d", func(s *config.Settings) any { return s.Keystone.ProjectDomainID }, "d"},
 		{"image_member_quota = 5", func(s *config.Settings) any { return s.Images.MemberQuota }, 5},
 		{"hashing_algorithm = SHA256", func(s *config.Settings) any { return s.Images.HashAlgo }, "sha256"},

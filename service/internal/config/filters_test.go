@@ -219,6 +219,9 @@ disable_by_file_path = /from/conf
 	if k.AuthURL != "http://10.0.0.5:35357" || k.Username != "essex" || k.Password != "p$ss" || k.Project != "services" {
 		t.Errorf("Keystone = %+v, password %q; want what the filter says", k, string(k.Password))
 	}
+	if !k.Immediate {
+		t.Error("the decision is delayed; want what the middleware does by itself")
+	}
 	if !s.Server.ProxyHeaders {
 		t.Error("headers of proxies are not believed; want what the filter says")
 	}

@@ -183,6 +183,9 @@ func (r *reader) keystone() Keystone {
 		CAFile:          r.text("", at+"cafile"),
 		CacheTime:       r.seconds(300*time.Second, at+"token_cache_time"),
 	}
+	// The paste files of the original say true. What only says nothing there
+	// gets what the middleware does by itself.
+	k.Immediate = !r.boolean(len(r.layers["keystone_authtoken"]) == 0, at+"delay_auth_decision")
 	if host := r.text("", at+"auth_host"); host != "" && k.AuthURL == "" { // as before there was a URL
 		k.AuthURL = r.choice("https", []string{"http", "https"}, at+"auth_protocol") + "://" +
 			net.JoinHostPort(host, strconv.Itoa(r.port(35357, at+"auth_port")))

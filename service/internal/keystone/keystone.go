@@ -37,6 +37,10 @@ type Options struct {
 	UserDomainID, ProjectDomainID string
 	System                        bool // it acts on the whole deployment, not in a project
 
+	// Immediate answers requests without a good token as Keystone's own
+	// middleware does that decides at once, with JSON whatever is accepted.
+	Immediate bool
+
 	CacheTime time.Duration    // how long an answer is believed; 0 means 300 s, negative not at all
 	Timeout   time.Duration    // the longest a request waits for Keystone; 0 means 15 s
 	Client    *http.Client     // nil means one with bounds on every phase; redirects are never followed
@@ -60,6 +64,7 @@ const (
 type Middleware struct {
 	authURL   string
 	uri       string
+	immediate bool
 	login     loginRequest
 	cacheTime time.Duration
 	timeout   time.Duration
@@ -88,6 +93,7 @@ func New(o Options) (*Middleware, error) {
 	m := &Middleware{
 		authURL:   v3(o.AuthURL),
 		uri:       cmp.Or(o.WWWAuthenticateURI, o.AuthURL),
+		immediate: o.Immediate,
 		login:     newLoginRequest(o),
 		cacheTime: cmp.Or(o.CacheTime, defaultCacheTime),
 		timeout:   cmp.Or(o.Timeout, defaultTimeout),

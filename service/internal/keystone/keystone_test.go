@@ -137,6 +137,19 @@ func TestRefusalBodies(t *testing.T) {
 	golden(t, "503.json", w)
 }
 
+// A middleware that decides at once says so in JSON, whatever is accepted.
+func TestImmediate(t *testing.T) {
+	s := newSite(t, func(o *keystone.Options) { o.Immediate = true })
+	w, seen := s.get("Accept", "text/html")
+	const want = `{"error": {"code": 401, "title": "Unauthorized", "message": "The request you have made requires authentication."}}`
+	if w.Code != 401 || seen != nil || w.Body.String() != want || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("WWW-Authenticate") == "" {
+		t.Errorf("without a token: %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if w, _ := s.get("X-Auth-Token", memberToken); w.Code != 200 {
+		t.Errorf("with a token: %d", w.Code)
+	}
+}
+
 func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {
 	t.Helper()
 	if got, want := w.Header().Get("Content-Length"), strconv.Itoa(w.Body.Len()); got != want {
