@@ -93,6 +93,7 @@ var grants = map[Rule]grant{
 	CommunitizeImage:    {from: member, own: true},
 	UploadImage:         {from: member, own: true},
 	DownloadImage:       {from: member},
+	DownloadFromStore:   {from: member},
 	SetImageLocation:    {from: member, own: true},
 	GetImageLocation:    {from: reader, own: true},
 	DeleteImageLocation: {from: admin},

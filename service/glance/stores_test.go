@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -27,6 +28,7 @@ type shelf struct {
 	delErr error
 	atPut  func()
 
+	reads     io.Reader // in place of what is there, if it is not nil
 	beforePut func()
 	atDelete  func()
 }
@@ -54,6 +56,9 @@ func (s *shelf) inner(url string) string { return strings.Replace(url, s.prefix(
 func (s *shelf) Open(ctx context.Context, url string, off, n int64) (io.ReadCloser, error) {
 	if s.err != nil {
 		return nil, s.err
+	}
+	if s.reads != nil {
+		return io.NopCloser(s.reads), nil
 	}
 	return s.Store.Open(ctx, s.inner(url), off, n)
 }
@@ -216,6 +221,66 @@ func TestDownloadFromTheNextStore(t *testing.T) {
 	if got, err := m.read(as(t, "member t1"), im.ID, 0, -1); !errors.Is(err, down) {
 		t.Errorf("read while all are down = %q, %v; want %v", got, err, down)
 	}
+}
+
+// So is one that begins to give data and fails, or has none.
+func TestDownloadThatDoesNotBegin(t *testing.T) {
+	broken := errors.New("broken")
+	for _, broken := range []io.Reader{iotest.ErrReader(broken), strings.NewReader("")} {
+		m := newMansion(t, glance.Options{}, map[string]int{"b": 5}, "a", "b")
+		im := m.create(t)
+		m.put(t, im.ID, "data", "a", "b")
+		m.shelves["b"].reads = broken
+		if got, err := m.read(as(t, "member t1"), im.ID, 0, -1); got != "data" || err != nil {
+			t.Errorf("read = %q, %v; want the data", got, err)
+		}
+	}
+	m := newMansion(t, glance.Options{}, map[string]int{"b": 5}, "a", "b")
+	im := m.create(t)
+	m.put(t, im.ID, "", "a", "b")
+	if got, err := m.read(as(t, "member t1"), im.ID, 0, -1); got != "" || err != nil {
+		t.Errorf("read of an empty image = %q, %v", got, err)
+	}
+}
+
+func TestPrefer(t *testing.T) {
+	m := newMansion(t, glance.Options{}, map[string]int{"b": 5}, "a", "b", "c")
+	im := m.create(t)
+	m.put(t, im.ID, "data", "a", "b")
+	for name, s := range m.shelves {
+		s.reads = strings.NewReader(name)
+	}
+	for prefer, want := range map[string]string{"a": "a", "b,a": "b", "c": "b", "c,a": "a", "a,b": "a"} {
+		for name, s := range m.shelves {
+			s.reads = strings.NewReader(name)
+		}
+		data, err := m.Download(as(t, "member t1"), im.ID)
+		if err == nil {
+			err = data.Prefer(as(t, "member t1"), strings.Split(prefer, ","))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		rc, err := data.Open(t.Context(), 0, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(rc); string(got) != want || err != nil {
+			t.Errorf("with %s, the data comes from %s, %v; want %s", prefer, got, err, want)
+		}
+		rc.Close()
+	}
+	data, err := m.Download(as(t, "admin"), im.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	says(t, "Prefer of no store", data.Prefer(as(t, "admin"), []string{"a", "x"}), glance.ErrInvalid, "Store 'x' does not exist.")
+	is(t, "Prefer by a reader", data.Prefer(as(t, "reader t1"), []string{"a"}), glance.ErrForbidden)
+	h := newHouse(t, glance.Options{})
+	if data, err = h.Download(as(t, "admin"), h.active(t, "abc").ID); err != nil {
+		t.Fatal(err)
+	}
+	is(t, "Prefer without names", data.Prefer(as(t, "admin"), []string{"a"}), glance.ErrInvalid)
 }
 
 // What is deleted is deleted everywhere.

@@ -43,6 +43,14 @@ func (a *API) download(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if r.URL.RawQuery != "" {
+		if prefer := r.URL.Query().Get("prefer"); prefer != "" {
+			err = data.Prefer(r.Context(), strings.Split(prefer, ","))
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if data.Empty() || data.Image.Size == nil {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
