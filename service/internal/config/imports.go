@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -67,7 +68,20 @@ func (r *reader) imports(stores Stores) Imports {
 	if named = r.directory(named, "os_glance_staging_store.filesystem_store_datadir"); named != "" {
 		im.StagingDir, im.StagingNamed = named, true
 	}
+	r.stagedApart(im.StagingDir, stores)
 	return im
+}
+
+// stagedApart reports staged data in a directory of images: both have the
+// image's ID as their name, and what is staged is removed.
+func (r *reader) stagedApart(staging string, stores Stores) {
+	for _, s := range stores.All {
+		if slices.ContainsFunc(s.Files.Dirs, func(d Dir) bool { return d.Path == staging }) {
+			names := slices.Concat([]string{"os_glance_staging_store.filesystem_store_datadir", "DEFAULT.node_staging_uri"},
+				section(s.Section).names("filesystem_store_datadir"), section(s.Section).names("filesystem_store_datadirs"))
+			r.errs = append(r.errs, fmt.Errorf("%s: [os_glance_staging_store] filesystem_store_datadir: images are in %s; data has to be staged elsewhere", r.pos(names...), staging))
+		}
+	}
 }
 
 // stagingDir is where data is staged that nobody has named a place for.
