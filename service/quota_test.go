@@ -120,10 +120,14 @@ func TestStorageQuota(t *testing.T) {
 		d.want(413, want, "PUT", "/v2/images/"+imageB+"/file", strings.Repeat("x", n), "X-Auth-Token", "alice", "Content-Type", "application/octet-stream")
 	}
 	put(500, "Image exceeds the storage quota: The size of the data 500 will exceed the limit. 424 bytes remaining.")
-	put(1000, "The incoming image is too large: The provided image is too large.")
+	put(1000, "Image exceeds the storage quota: The size of the data 1000 will exceed the limit. 424 bytes remaining.")
 	d.want(200, `{"usage": {}}`, "GET", "/v2/info/usage", "", "X-Auth-Token", "alice")
 	d.want(413, "The limit has been exceeded on the number of allowed image tags. Attempted: 1, Maximum: 0", "POST", "/v2/images", `{"tags": ["a"]}`, "X-Auth-Token", "alice")
-	d.create("0f6f4c0e-2222-4000-8000-00000000000c", strings.Repeat("x", 800), "X-Auth-Token", "bob")
+	const bobs = "0f6f4c0e-2222-4000-8000-00000000000c"
+	d.want(201, "", "POST", "/v2/images", `{"id": "`+bobs+`", "disk_format": "raw", "container_format": "bare"}`, "X-Auth-Token", "bob")
+	d.want(413, "The incoming image is too large: The provided image is too large.", "PUT", "/v2/images/"+bobs+"/file", strings.Repeat("x", 950),
+		"X-Auth-Token", "bob", "Content-Type", "application/octet-stream")
+	d.want(204, "", "PUT", "/v2/images/"+bobs+"/file", strings.Repeat("x", 800), "X-Auth-Token", "bob", "Content-Type", "application/octet-stream")
 	if a := d.call("GET", "/v2/images/"+imageB, "", "X-Auth-Token", "alice"); !strings.Contains(a.body, `"status": "queued"`) {
 		t.Errorf("after refused uploads: %s", a.body)
 	}

@@ -1,6 +1,7 @@
 package glance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,7 +87,8 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 		return storeDisabled()
 	}
 	if o.Size > s.o.MaxSize {
-		return incoming(id, tooLarge())
+		// Whoever is over both is told of the quota, as ever.
+		return incoming(id, cmp.Or(s.admit(ctx, id, o.Size), tooLarge()))
 	}
 	if err := s.claim(ctx, before, saving); err != nil {
 		return err
