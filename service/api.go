@@ -125,6 +125,9 @@ func RunRegistry(ctx context.Context, o Options) error {
 	app := registry.New(catalog, registry.Options{
 		DefaultLimit: p.Images.LimitDefault,
 		MaxLimit:     p.Images.LimitMax,
+		NoREST:       !p.V1.REST,
+		NoRPC:        !p.V1.RPC,
+		Tasks:        catalog.Tasks(),
 		Log:          p.log,
 	})
 	rules, err := p.access()

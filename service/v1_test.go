@@ -210,6 +210,7 @@ var page = regexp.MustCompile(`(?s)^<html>\n <head>\n  <title>([^<]*)</title>\n 
 
 // raw returns a request of an archive as it goes over the wire.
 func (s *stage) raw(lines []string, body string) string {
+	body = s.named(body)
 	accept := "Accept: */*"
 	headers := []string{"Host: " + s.addr, "Connection: close"}
 	for _, line := range lines[1:] {
@@ -225,7 +226,11 @@ func (s *stage) raw(lines []string, body string) string {
 	if headers = append(headers, accept); body != "" {
 		headers = append(headers, "Content-Length: "+strconv.Itoa(len(body)))
 	}
-	text := lines[0] + " HTTP/1.1\r\n" + strings.Join(headers, "\r\n") + "\r\n\r\n" + body
+	return s.named(lines[0]+" HTTP/1.1\r\n"+strings.Join(headers, "\r\n")) + "\r\n\r\n" + body
+}
+
+// named puts in what an archive has names for.
+func (s *stage) named(text string) string {
 	for n := len(s.ids); n > 0; n-- {
 		text = strings.ReplaceAll(text, "ID"+strconv.Itoa(n), s.ids[n-1])
 	}

@@ -1,6 +1,7 @@
 // Package registry answers the HTTP API of glance-registry, by which
-// glance-api processes, scrubbers and prefetchers read and change the catalog.
-// Its bodies and error texts are those of the original.
+// glance-api processes, scrubbers and prefetchers read and change the catalog:
+// images and members by their paths, and more by commands that are posted to
+// /rpc. Its bodies and error texts are those of the original.
 //
 // It knows nothing about image data, and takes the caller from the request's
 // context. It believes what it is told about statuses and locations, and shows
@@ -23,11 +24,14 @@ import (
 
 // Options are the optional settings of New. The zero value is ready to use.
 type Options struct {
-	DefaultLimit int              // length of a list when nothing is asked for; 0 means 25
-	MaxLimit     int              // longest list; 0 means 1000
-	Now          func() time.Time // nil means time.Now
-	NewID        func() glance.ID // nil means random
-	Log          *slog.Logger     // told why requests fail; nil means nobody
+	DefaultLimit int                // length of a list when nothing is asked for; 0 means 25
+	MaxLimit     int                // longest list; 0 means 1000
+	NoREST       bool               // only commands are answered
+	NoRPC        bool               // commands are not
+	Tasks        glance.TaskCatalog // nil means that there are no commands about tasks
+	Now          func() time.Time   // nil means time.Now
+	NewID        func() glance.ID   // nil means random
+	Log          *slog.Logger       // told why requests fail; nil means nobody
 }
 
 // A Handler answers registry requests.
@@ -96,6 +100,9 @@ func (h *Handler) dispatch(r *http.Request) (any, error) {
 	}
 	get := r.Method == http.MethodGet
 	switch {
+	case len(path) == 1 && path[0] == "rpc" && r.Method == http.MethodPost && !h.o.NoRPC:
+		return h.rpc(r)
+	case h.o.NoREST:
 	case len(path) == 1 && (path[0] == "" || path[0] == "images") && get:
 		return h.list(r, func(im *glance.Image) any { return v1wire.BriefOf(im) })
 	case len(path) == 1 && path[0] == "images" && r.Method == http.MethodPost:
