@@ -214,7 +214,7 @@ func (p *process) handler(app http.Handler, rules *access, more map[config.Stage
 		}
 		h = f(h)
 	}
-	return oslolog.Access(p.log, p.patient(p.shortLines(p.requestID(h)))), nil
+	return oslolog.Access(p.log, p.patient(framed(p.shortLines(p.requestID(h))))), nil
 }
 
 // tokens returns the middleware that asks Keystone.

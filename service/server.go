@@ -18,8 +18,16 @@ import (
 )
 
 // headerTimeout is how long a client may take for the head of a request once
-// it has begun it.
+// it has begun it, unless client_socket_timeout is shorter.
 const headerTimeout = 30 * time.Second
+
+// headLimit is how long a client may take for the head of a request.
+func (p *process) headLimit() time.Duration {
+	if idle := p.Server.IdleTimeout; idle > 0 {
+		return min(headerTimeout, idle)
+	}
+	return headerTimeout
+}
 
 // limit is how long the end of the process may take.
 func (p *process) limit() time.Duration {
@@ -54,7 +62,7 @@ func (p *process) serve(ctx context.Context, h http.Handler, catalog *sqlcatalog
 	requests := &underway{next: h}
 	server := &http.Server{
 		Handler:           requests,
-		ReadHeaderTimeout: headerTimeout,
+		ReadHeaderTimeout: p.headLimit(),
 		IdleTimeout:       p.Server.IdleTimeout,
 		MaxHeaderBytes:    max(p.Server.MaxHeader, maxHeaders),
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),

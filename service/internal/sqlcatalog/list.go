@@ -100,12 +100,15 @@ func (c *Catalog) page(ctx context.Context, from source, p pageQuery) ([]pick, e
 	if p.q.Limit < 0 || p.order[0].index == "" {
 		return c.selectPage(ctx, from, p)
 	}
-	end, err := c.windowEnd(ctx, from, p)
+	// A window is read sooner than a driver that listens for the end of ctx has
+	// begun to.
+	short := context.WithoutCancel(ctx)
+	end, err := c.windowEnd(short, from, p)
 	if err != nil {
 		return nil, err
 	}
 	p.ordered, p.end = true, end
-	list, err := c.selectPage(ctx, from, p)
+	list, err := c.selectPage(short, from, p)
 	if err != nil || end == nil || len(list) == p.q.Limit {
 		return list, err
 	}
