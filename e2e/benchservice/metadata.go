@@ -38,7 +38,7 @@ func questions() []question {
 
 // metadata measures how many requests for metadata are answered in a second.
 func (b *bench) metadata(ctx context.Context) error {
-	if err := b.seed(ctx, 0, fewImages); err != nil {
+	if err := b.seed(ctx, fewImages); err != nil {
 		return err
 	}
 	for _, q := range questions() {
@@ -125,7 +125,7 @@ type page struct {
 // and the first.
 func (b *bench) pages(ctx context.Context) error {
 	b.say("filling the database with %d images", manyImages)
-	if err := b.seed(ctx, fewImages, manyImages); err != nil {
+	if err := b.seed(ctx, manyImages); err != nil {
 		return err
 	}
 	c, err := b.ours.dial(ctx)

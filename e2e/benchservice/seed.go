@@ -3,6 +3,8 @@ package benchservice
 import (
 	"context"
 	"fmt"
+
+	"glancectl/e2e/lab"
 )
 
 // What the images in the database have: each two properties, a tag and a
@@ -41,7 +43,12 @@ func someImages() []string {
 	return ids
 }
 
-// seed adds images number from+1 to to to the database.
-func (s *site) seed(ctx context.Context, from, to int) error {
-	return s.feed(ctx, "db-node", "mysql glance", fmt.Sprintf(seedSQL, from, to, s.project))
+// seed adds images to the database until there are n.
+func (s *site) seed(ctx context.Context, n int) error {
+	if n <= s.seeded {
+		return nil
+	}
+	err := s.feed(ctx, lab.DatabaseNode, "mysql glance", fmt.Sprintf(seedSQL, s.seeded, n, s.project))
+	s.seeded = n
+	return err
 }

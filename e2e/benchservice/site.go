@@ -33,6 +33,7 @@ type site struct {
 	password string // of the service, in Keystone and the database
 	project  string // the caller's
 	token    string // of an ordinary user of that project
+	seeded   int    // images that are in the database and have no data
 }
 
 // proposal is what glancectl applies: the service as it is deployed, without
