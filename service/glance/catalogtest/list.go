@@ -95,25 +95,25 @@ func listSees(t *testing.T, c glance.Catalog) {
 		q    glance.Query
 		want string
 	}{
-		{"member", glance.Query{ProjectID: "me"}, nobodys + mine + " to-me-shared-accepted you-public"},
-		{"pending", glance.Query{ProjectID: "me", MemberStatus: glance.Pending}, nobodys + mine + " to-me-shared-pending you-public"},
-		{"rejected", glance.Query{ProjectID: "me", MemberStatus: glance.Rejected}, nobodys + mine + " to-me-shared-rejected you-public"},
-		{"any member", glance.Query{ProjectID: "me", AnyMember: true}, nobodys + mine + " to-me-shared-accepted to-me-shared-pending to-me-shared-rejected you-public"},
+		{"member", glance.Query{ProjectID: "me"}, "-public" + mine + " to-me-shared-accepted you-public"},
+		{"pending", glance.Query{ProjectID: "me", MemberStatus: glance.Pending}, "-public" + mine + " to-me-shared-pending you-public"},
+		{"rejected", glance.Query{ProjectID: "me", MemberStatus: glance.Rejected}, "-public" + mine + " to-me-shared-rejected you-public"},
+		{"any member", glance.Query{ProjectID: "me", AnyMember: true}, "-public" + mine + " to-me-shared-accepted to-me-shared-pending to-me-shared-rejected you-public"},
 		{"public", glance.Query{ProjectID: "me", Visibility: glance.Public}, "-public me-public you-public"},
 		{"community", glance.Query{ProjectID: "me", Visibility: glance.Community}, "-community me-community you-community"},
-		{"private", glance.Query{ProjectID: "me", Visibility: glance.Private}, "-private me-private"},
-		{"shared", glance.Query{ProjectID: "me", Visibility: glance.Shared}, "-shared me-shared to-me-shared-accepted"},
-		{"shared, any", glance.Query{ProjectID: "me", Visibility: glance.Shared, AnyMember: true}, "-shared me-shared to-me-shared-accepted to-me-shared-pending to-me-shared-rejected"},
-		{"all visible", glance.Query{ProjectID: "me", AllVisible: true}, nobodys + mine + " to-me-shared-accepted you-community you-public"},
-		{"no project", glance.Query{}, nobodys + " me-public you-public"},
-		{"no project, shared", glance.Query{Visibility: glance.Shared}, "-shared"},
-		{"stranger", glance.Query{ProjectID: "stranger"}, nobodys + " me-public you-public"},
-		{"admin", glance.Query{ProjectID: "me", Admin: true}, nobodys + " left" + mine + tome + " you-private you-public you-shared"},
+		{"private", glance.Query{ProjectID: "me", Visibility: glance.Private}, "me-private"},
+		{"shared", glance.Query{ProjectID: "me", Visibility: glance.Shared}, "me-shared to-me-shared-accepted"},
+		{"shared, any", glance.Query{ProjectID: "me", Visibility: glance.Shared, AnyMember: true}, "me-shared to-me-shared-accepted to-me-shared-pending to-me-shared-rejected"},
+		{"all visible", glance.Query{ProjectID: "me", AllVisible: true}, "-community -public" + mine + " to-me-shared-accepted you-community you-public"},
+		{"no project", glance.Query{}, "-public me-public you-public"},
+		{"no project, shared", glance.Query{Visibility: glance.Shared}, ""},
+		{"stranger", glance.Query{ProjectID: "stranger"}, "-public me-public you-public"},
+		{"admin", glance.Query{ProjectID: "me", Admin: true}, "-private -public -shared left" + mine + tome + " you-private you-public you-shared"},
 		{"admin without project", glance.Query{Admin: true}, nobodys + " left me-private me-public me-shared" + tome + " you-private you-public you-shared"},
 		{"admin, community", glance.Query{Admin: true, Visibility: glance.Community}, "-community me-community you-community"},
 		{"admin, private", glance.Query{Admin: true, Visibility: glance.Private}, "-private me-private to-me-private-accepted to-me-private-pending to-me-private-rejected you-private"},
 		{"admin, not public", glance.Query{Admin: true, AllVisible: true, NotPublic: true}, "-community -private -shared left me-community me-private me-shared" + tome + " you-community you-private you-shared"},
-		{"not public", glance.Query{ProjectID: "me", NotPublic: true}, "-community -private -shared me-community me-private me-shared to-me-shared-accepted"},
+		{"not public", glance.Query{ProjectID: "me", NotPublic: true}, "me-community me-private me-shared to-me-shared-accepted"},
 		{"admin, all visible", glance.Query{Admin: true, AllVisible: true}, nobodys + " left" + mine + tome + " you-community you-private you-public you-shared"},
 	} {
 		finds(t, c, test.what, test.q, test.want)
@@ -275,10 +275,11 @@ func listBelongings(t *testing.T, c glance.Catalog) {
 }
 
 func listLimits(t *testing.T, c glance.Catalog) {
+	public := func(im *glance.Image) { im.Visibility = glance.Public }
 	create(t, c,
-		named(1, "a", nil),
-		named(2, "b", nil),
-		named(3, "c", nil),
+		named(1, "a", public),
+		named(2, "b", public),
+		named(3, "c", public),
 		named(4, "mine", func(im *glance.Image) { im.Owner, im.Visibility = p("me"), glance.Private }),
 		named(5, "community", func(im *glance.Image) { im.Owner, im.Visibility = p("you"), glance.Community }),
 		named(6, "theirs", func(im *glance.Image) { im.Owner, im.Visibility = p("you"), glance.Private }),

@@ -123,7 +123,7 @@ func (c *Catalog) offered(im *glance.Image, q glance.Query) bool {
 }
 
 func (c *Catalog) listed(im *glance.Image, q glance.Query) bool {
-	mine := own(im, q) || im.Owner == nil
+	mine := own(im, q) || q.Admin && q.ProjectID == "" && im.Owner == nil
 	switch {
 	case q.Visibility != "" && im.Visibility != q.Visibility, q.NotPublic && im.Visibility == glance.Public:
 		return false

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -223,6 +224,9 @@ func integer(doc map[string]any, name string) (int64, error) {
 		return 0, nil
 	}
 	n, err := v.Int64()
+	if f, ferr := v.Float64(); err != nil && ferr == nil && math.Abs(f) <= 1<<53 { // a whole number, written as if it were none
+		n, err = int64(f), nil
+	}
 	if err != nil && strings.HasPrefix(v.String(), "-") {
 		return 0, bad("Invalid value '%s' for parameter '%s': Cannot be a negative value", v, name)
 	}

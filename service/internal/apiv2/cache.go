@@ -42,7 +42,7 @@ func (a *API) cacheRoutes() []route {
 		}},
 		{"/v2/cache/{id}", []method{
 			{"DELETE", false, a.uncacheImage},
-			{"PUT", true, a.cacheImage},
+			{"PUT", false, a.cacheImage},
 		}},
 	}
 }

@@ -135,9 +135,16 @@ func (a *API) listTasks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	none := q.Limit == 0
+	if none { // of which as many as there are would come
+		q.Limit = 1
+	}
 	tasks, more, err := a.images.Tasks(r.Context(), q)
 	if err != nil {
 		return err
+	}
+	if none {
+		tasks, more = nil, false
 	}
 	all := make(list, 0, len(tasks))
 	for _, t := range tasks {

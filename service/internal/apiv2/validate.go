@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -86,13 +87,22 @@ func isType(v any, name string) bool {
 	case string:
 		return name == "string"
 	case json.Number:
-		return name == "integer" && !strings.ContainsAny(v.String(), ".eE")
+		return name == "integer" && whole(v)
 	case list:
 		return name == "array"
 	case map[string]any:
 		return name == "object"
 	}
 	return false
+}
+
+// whole says whether a number has no fraction, however it is written.
+func whole(n json.Number) bool {
+	if !strings.ContainsAny(n.String(), ".eE") {
+		return true
+	}
+	f, err := n.Float64()
+	return err == nil && f == math.Trunc(f)
 }
 
 // repr writes a JSON value as Python shows it, which is how the messages of

@@ -140,11 +140,14 @@ func (c *condition) visibleTo(q glance.Query) {
 	if q.NotPublic {
 		c.and(visibility+" <> ?", glance.Public)
 	}
-	either := []string{owner + " IS NULL"}
+	var either []string
 	var args []any
-	if q.ProjectID != "" {
+	switch {
+	case q.ProjectID != "":
 		either = append(either, owner+" = ?")
 		args = append(args, q.ProjectID)
+	case q.Admin: // what belongs to nobody is as good as its own
+		either = append(either, owner+" IS NULL")
 	}
 	switch {
 	case q.Admin && (q.Visibility != "" || q.AllVisible):

@@ -86,7 +86,7 @@ func TestChangeWhileListing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p := pageQuery{q: glance.Query{Limit: 10}, order: order}
+			p := pageQuery{q: glance.Query{Limit: 10, Admin: true}, order: order}
 			list, same, err := c.list(t.Context(), c.single(), p)
 			if len(list) != 2 || !same || err != nil {
 				t.Fatalf("list = %d images, %t, %v; want 2 that are the same", len(list), same, err)
