@@ -3,6 +3,7 @@ package service_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"glancectl/service"
@@ -125,5 +126,39 @@ func TestImportToSeveralStoresFails(t *testing.T) {
 	d.want(200, `"status": "queued"`, "GET", "/v2/images/"+imageA, "")
 	if n := s.count("images", "two-a", "two-b", "staged"); n != 0 {
 		t.Errorf("%d files are left", n)
+	}
+}
+
+// What is shown of a store is what it was told, and none of its secrets.
+func TestStoreDetails(t *testing.T) {
+	s := newSite(t)
+	d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", `[DEFAULT]
+enabled_backends = one:file, objects:swift, web:http
+[glance_store]
+default_backend = one
+[one]
+filesystem_store_datadir = DIR/images
+filesystem_store_chunk_size = 4096
+filesystem_thin_provisioning = True
+[objects]
+weight = 3
+swift_store_auth_address = http://127.0.0.1:1/v3
+swift_store_user = project:user
+swift_store_key = Planted
+swift_store_container = pictures
+swift_store_large_object_chunk_size = 10
+[os_glance_staging_store]
+filesystem_store_datadir = DIR/staged
+`)}})
+	a := d.want(200, "", "GET", "/v2/info/stores/detail", "")
+	want := `{"stores": [` +
+		`{"id": "one", "default": "true", "type": "file", "properties": {"data_dir": "` + s.path("images") + `", "chunk_size": 4096, "thin_provisioning": true}, "weight": 0}, ` +
+		`{"id": "objects", "type": "swift", "properties": {"container": "pictures", "large_object_size": 5368709120, "large_object_chunk_size": 10485760}, "weight": 3}, ` +
+		`{"id": "web", "read-only": "true", "type": "http", "properties": {}, "weight": 0}]}`
+	if a.body != want {
+		t.Errorf("stores in detail are\n%s\nwant\n%s", a.body, want)
+	}
+	if strings.Contains(d.log.String(), "Planted") {
+		t.Error("the key is in the log")
 	}
 }
