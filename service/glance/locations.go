@@ -87,7 +87,7 @@ func (s *Images) unblanked(ctx context.Context, im *Image) []Location {
 	if im.Status == Deactivated && !CallerFrom(ctx).Admin {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(im.Locations), func(l Location) bool { return l.Status != Active })
+	return s.known(im)
 }
 
 // Locations returns where the data of an image is, for other services of the

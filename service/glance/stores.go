@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -171,33 +172,34 @@ func (s *Images) StoreIDs(ctx context.Context, im *Image) []string {
 // they are tried: by the weight of their stores. Each names its store, if
 // stores have names and that one is known.
 func (s *Images) Sources(im *Image) []Location {
-	type weighed struct {
-		Location
-		weight int
+	found := s.known(im)
+	weight := func(l Location) int {
+		if store, ok := s.stores.of(l); ok {
+			return store.Weight
+		}
+		return 0
 	}
-	found := make([]weighed, 0, len(im.Locations))
+	slices.SortStableFunc(found, func(a, b Location) int { return weight(b) - weight(a) })
+	return found
+}
+
+// known returns the locations of im that have data, each with its store as
+// Sources has it, in the order in which they were added.
+func (s *Images) known(im *Image) []Location {
+	found := make([]Location, 0, len(im.Locations))
 	for _, l := range im.Locations {
 		if l.Status != Active {
 			continue
 		}
-		w := weighed{Location: l}
-		if store, ok := s.stores.of(l); ok {
-			w.weight = store.Weight
-			if store.ID != l.Metadata[StoreKey] && s.stores.named {
-				w.Metadata = map[string]string{StoreKey: store.ID}
-				for k, v := range l.Metadata {
-					if k != StoreKey {
-						w.Metadata[k] = v
-					}
-				}
+		if store, ok := s.stores.of(l); ok && s.stores.named && store.ID != l.Metadata[StoreKey] {
+			named := maps.Clone(l.Metadata)
+			if named == nil {
+				named = make(map[string]string)
 			}
+			named[StoreKey] = store.ID
+			l.Metadata = named
 		}
-		found = append(found, w)
+		found = append(found, l)
 	}
-	slices.SortStableFunc(found, func(a, b weighed) int { return b.weight - a.weight })
-	locations := make([]Location, len(found))
-	for i := range found {
-		locations[i] = found[i].Location
-	}
-	return locations
+	return found
 }

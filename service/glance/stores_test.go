@@ -200,6 +200,23 @@ func TestSources(t *testing.T) {
 	}
 }
 
+// Locations from before stores had names are shown with the store that they
+// are in, in the order in which they were added.
+func TestShownLocationsNameTheirStores(t *testing.T) {
+	m := newMansion(t, glance.Options{Locations: glance.LocationOptions{Shown: true}}, map[string]int{"b": 5}, "a", "b", "c")
+	im := m.create(t)
+	m.put(t, im.ID, "data", "a?", "b?gone", "c")
+	shown, ok := m.ShownLocations(as(t, "member t1"), m.get(t, im.ID))
+	if len(shown) != 3 || !ok {
+		t.Fatalf("locations are %v, %t", shown, ok)
+	}
+	for i, want := range []string{"a", "b", "c"} {
+		if got := shown[i].Metadata["store"]; got != want {
+			t.Errorf("location %d is said to be in %q; want %s", i, got, want)
+		}
+	}
+}
+
 // A store that fails is passed over for the next.
 func TestDownloadFromTheNextStore(t *testing.T) {
 	m := newMansion(t, glance.Options{}, map[string]int{"b": 5}, "a", "b", "c")
