@@ -12,10 +12,12 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/big"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -209,5 +211,39 @@ func TestUnsigned(t *testing.T) {
 	err := h.Upload(as(t, "member t1"), im.ID, strings.NewReader("data"), glance.UploadOptions{})
 	if !errors.Is(err, glance.ErrInvalid) || !strings.Contains(err.Error(), "Unable to retrieve certificate with ID: x") {
 		t.Errorf("a signed image, without a key manager: %v", err)
+	}
+}
+
+// The signatures in testdata were made with Python's cryptography 38, which is
+// what OpenStack Glance verifies with, in the ways that its library for signed
+// images knows.
+func TestSignaturesOfTheOriginal(t *testing.T) {
+	text, err := os.ReadFile("testdata/signatures.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made []struct {
+		KeyType     string `json:"key_type"`
+		HashMethod  string `json:"hash_method"`
+		Signature   string `json:"signature"`
+		Certificate []byte `json:"certificate"`
+	}
+	if err := json.Unmarshal(text, &made); err != nil || len(made) == 0 {
+		t.Fatalf("%d signatures, %v", len(made), err)
+	}
+	for _, m := range made {
+		certificate, err := x509.ParseCertificate(m.Certificate)
+		if err != nil {
+			t.Errorf("%s: %v", m.KeyType, err)
+			continue
+		}
+		h := newHouse(t, glance.Options{Certificates: safe{"c": certificate}})
+		for data, want := range map[string]error{"the data of an image that is signed": nil, "The data of an image that is signed": glance.ErrInvalid} {
+			im := h.create(t, func(d *glance.Draft) {
+				d.Properties = map[string]string{"img_signature": m.Signature, "img_signature_hash_method": m.HashMethod, "img_signature_key_type": m.KeyType,
+					"img_signature_certificate_uuid": "c"}
+			})
+			is(t, m.KeyType+" "+m.HashMethod, h.Upload(as(t, "member t1"), im.ID, strings.NewReader(data), glance.UploadOptions{}), want)
+		}
 	}
 }
