@@ -16,10 +16,13 @@ import (
 	"time"
 )
 
+// The limits only end what hangs: a machine with much to do may take a minute
+// for what takes a second otherwise, and systemd itself gives a unit ninety to
+// stop.
 const (
 	bridgeName   = "glab0"
-	bootPatience = 90 * time.Second
-	stopPatience = 30 * time.Second
+	bootPatience = 3 * time.Minute
+	stopPatience = 2 * time.Minute
 )
 
 // connect makes the bridge and every node's namespace and cable.
