@@ -101,6 +101,9 @@ type session struct {
 
 // begin loads the proposal at path and gets ready to connect.
 func (a *app) begin(path, operation string) (*session, error) {
+	if a.parallelism < 1 {
+		return nil, fmt.Errorf("--parallelism %d: must be at least 1", a.parallelism)
+	}
 	p, err := a.load(path)
 	if err != nil {
 		return nil, err
