@@ -22,39 +22,31 @@ const (
 // databaseStage gives the service its database and user. Without them nothing
 // later can work, so it is required.
 func databaseStage(sites []site) (provision.Stage, error) {
-	stage := provision.Stage{Name: "database", Required: true}
-	if len(sites) == 0 || sites[0].g.Database.Type != proposals.DatabaseMySQL {
-		return stage, nil
-	}
-	s := sites[0]
-	m, err := s.mysql()
-	if err != nil {
-		return stage, err
-	}
-	stage.Targets = []provision.Target{peer("mysql", m.Name, m.Node, dbserver.Account{
-		Server:   dbServer(m),
-		Database: s.g.Database.Name,
-		User:     s.g.Database.User,
-		Password: s.databasePassword().Reveal(),
-	})}
-	return stage, nil
+	return databasePeer(provision.Stage{Name: "database", Required: true}, sites, func(s site, m dbserver.Server) provision.Resource {
+		return dbserver.Account{
+			Server: m, Database: s.g.Database.Name,
+			User: s.g.Database.User, Password: s.databasePassword().Reveal(),
+		}
+	})
 }
 
-// databaseRemoval drops what databaseStage made; without MySQL that is nothing.
+// databaseRemoval drops what databaseStage made.
 func databaseRemoval(sites []site) (provision.Stage, error) {
-	stage := provision.Stage{Name: "database"}
+	return databasePeer(provision.Stage{Name: "database"}, sites, func(s site, m dbserver.Server) provision.Resource {
+		return dbserver.Removal{Server: m, Database: s.g.Database.Name, User: s.g.Database.User}
+	})
+}
+
+// databasePeer gives a stage the MySQL as its target; without one it has none.
+func databasePeer(stage provision.Stage, sites []site, work func(site, dbserver.Server) provision.Resource) (provision.Stage, error) {
 	if len(sites) == 0 || sites[0].g.Database.Type != proposals.DatabaseMySQL {
 		return stage, nil
 	}
-	s := sites[0]
-	m, err := s.mysql()
-	if err != nil {
-		return stage, err
+	m, err := sites[0].mysql()
+	if err == nil {
+		stage.Targets = []provision.Target{peer("mysql", m.Name, m.Node, work(sites[0], dbServer(m)))}
 	}
-	stage.Targets = []provision.Target{peer("mysql", m.Name, m.Node, dbserver.Removal{
-		Server: dbServer(m), Database: s.g.Database.Name, User: s.g.Database.User,
-	})}
-	return stage, nil
+	return stage, err
 }
 
 func dbServer(m *proposals.MySQL) dbserver.Server {
@@ -67,45 +59,40 @@ func dbServer(m *proposals.MySQL) dbserver.Server {
 // keystoneStage registers the service, while the nodes are installed. The
 // daemons cannot validate a token before that, so it is required.
 func keystoneStage(sites []site) (provision.Stage, error) {
-	stage := provision.Stage{Name: "keystone", Required: true, Beside: true}
-	if len(sites) == 0 || sites[0].g.Keystone == nil {
-		return stage, nil
-	}
-	s := sites[0]
-	k, err := s.keystone()
-	if err != nil {
-		return stage, err
-	}
-	r := s.g.Keystone
-	stage.Targets = []provision.Target{peer("keystone", k.Name, k.Node, identity.Registration{
-		Keystone: identityService(k),
-		Project:  r.ServiceProject, Domain: r.Domain, Role: r.ServiceRole,
-		User: r.ServiceUser, Password: s.servicePassword().Reveal(),
-		ServiceName: serviceName, ServiceType: serviceType, Description: serviceDescription,
-		PublicURL:   s.endpoint(r.PublicHost),
-		InternalURL: s.endpoint(r.InternalHost),
-		AdminURL:    s.endpoint(r.AdminHost),
-	})}
-	return stage, nil
+	return keystonePeer(provision.Stage{Name: "keystone", Required: true, Beside: true}, sites, func(s site, k identity.Keystone) provision.Resource {
+		r := s.g.Keystone
+		return identity.Registration{
+			Keystone: k,
+			Project:  r.ServiceProject, Domain: r.Domain, Role: r.ServiceRole,
+			User: r.ServiceUser, Password: s.servicePassword().Reveal(),
+			ServiceName: serviceName, ServiceType: serviceType, Description: serviceDescription,
+			PublicURL:   s.endpoint(r.PublicHost),
+			InternalURL: s.endpoint(r.InternalHost),
+			AdminURL:    s.endpoint(r.AdminHost),
+		}
+	})
 }
 
-// keystoneRemoval takes away what keystoneStage registered; without a
-// Keystone that is nothing.
+// keystoneRemoval takes away what keystoneStage registered.
 func keystoneRemoval(sites []site) (provision.Stage, error) {
-	stage := provision.Stage{Name: "keystone"}
+	return keystonePeer(provision.Stage{Name: "keystone"}, sites, func(s site, k identity.Keystone) provision.Resource {
+		return identity.Removal{
+			Keystone: k, Domain: s.g.Keystone.Domain, User: s.g.Keystone.ServiceUser,
+			ServiceName: serviceName, ServiceType: serviceType,
+		}
+	})
+}
+
+// keystonePeer gives a stage the Keystone as its target; without one it has none.
+func keystonePeer(stage provision.Stage, sites []site, work func(site, identity.Keystone) provision.Resource) (provision.Stage, error) {
 	if len(sites) == 0 || sites[0].g.Keystone == nil {
 		return stage, nil
 	}
-	s := sites[0]
-	k, err := s.keystone()
-	if err != nil {
-		return stage, err
+	k, err := sites[0].keystone()
+	if err == nil {
+		stage.Targets = []provision.Target{peer("keystone", k.Name, k.Node, work(sites[0], identityService(k)))}
 	}
-	stage.Targets = []provision.Target{peer("keystone", k.Name, k.Node, identity.Removal{
-		Keystone: identityService(k), Domain: s.g.Keystone.Domain, User: s.g.Keystone.ServiceUser,
-		ServiceName: serviceName, ServiceType: serviceType,
-	})}
-	return stage, nil
+	return stage, err
 }
 
 func identityService(k *proposals.Keystone) identity.Keystone {

@@ -77,6 +77,23 @@ func (c compared) change(f *provision.Facts, id, what string, want wanted) provi
 	return ch
 }
 
+// observe returns the changes that make the file as it should look, after fill
+// has written into its own what the kind of file needs.
+func (want wanted) observe(f *provision.Facts, what string, fill func(compared, *provision.Change)) ([]provision.Change, error) {
+	id := provision.ID(provision.KindFile, want.path)
+	c, err := compare(f, id, want)
+	if err != nil || !c.content && !c.attrs {
+		return nil, err
+	}
+	changes, err := parents(f, want.path)
+	if err != nil {
+		return nil, err
+	}
+	ch := c.change(f, id, what, want)
+	fill(c, &ch)
+	return append(changes, ch), nil
+}
+
 // A File is a regular file with a content that fits in memory.
 type File struct {
 	Path         string
@@ -106,27 +123,16 @@ func (r File) Queries() []provision.Query {
 func (r File) Observe(_ context.Context, _ provision.Reader, f *provision.Facts) ([]provision.Change, error) {
 	want := wanted{path: r.Path, mode: r.Mode, sum: sum(r.Content)}
 	want.owner, want.group = owner(f, r.Owner, r.Group)
-	c, err := compare(f, r.ID(), want)
-	if err != nil {
-		return nil, err
-	}
-	if !c.content && !c.attrs {
-		return nil, nil
-	}
-	ch := c.change(f, r.ID(), "file", want)
-	changes, err := parents(f, r.Path)
-	if err != nil {
-		return nil, err
-	}
-	ch.Record.Masked = strings.Join(r.SecretKeys, "\n")
-	if c.content {
-		ch.Diff = r.diff(c)
-		ch.Ops = []provision.Op{provision.PutFile{
-			Path: r.Path, Content: r.Content, Mode: want.mode, Owner: want.owner, Group: want.group,
-			Original: ch.Record.Original,
-		}}
-	}
-	return append(changes, ch), nil
+	return want.observe(f, "file", func(c compared, ch *provision.Change) {
+		ch.Record.Masked = strings.Join(r.SecretKeys, "\n")
+		if c.content {
+			ch.Diff = r.diff(c)
+			ch.Ops = []provision.Op{provision.PutFile{
+				Path: r.Path, Content: r.Content, Mode: want.mode, Owner: want.owner, Group: want.group,
+				Original: ch.Record.Original,
+			}}
+		}
+	})
 }
 
 func sum(b []byte) string {
@@ -169,27 +175,16 @@ func (r Binary) Observe(_ context.Context, _ provision.Reader, f *provision.Fact
 	}
 	want := wanted{path: r.Path, mode: r.Mode, sum: p.SHA256}
 	want.owner, want.group = owner(f, r.Owner, r.Group)
-	c, err := compare(f, r.ID(), want)
-	if err != nil {
-		return nil, err
-	}
-	if !c.content && !c.attrs {
-		return nil, nil
-	}
-	ch := c.change(f, r.ID(), "program", want)
-	changes, err := parents(f, r.Path)
-	if err != nil {
-		return nil, err
-	}
-	if c.content {
-		ch.Summary += fmt.Sprintf(" (%s, %s)", f.Arch, versions(c, p))
-		ch.Ops = []provision.Op{provision.Upload{
-			Path: r.Path, Mode: want.mode, Owner: want.owner, Group: want.group,
-			Original: ch.Record.Original, SHA256: p.SHA256, Size: p.Size,
-			Open: p.Open, Plain: p.Plain,
-		}}
-	}
-	return append(changes, ch), nil
+	return want.observe(f, "program", func(c compared, ch *provision.Change) {
+		if c.content {
+			ch.Summary += fmt.Sprintf(" (%s, %s)", f.Arch, versions(c, p))
+			ch.Ops = []provision.Op{provision.Upload{
+				Path: r.Path, Mode: want.mode, Owner: want.owner, Group: want.group,
+				Original: ch.Record.Original, SHA256: p.SHA256, Size: p.Size,
+				Open: p.Open, Plain: p.Plain,
+			}}
+		}
+	})
 }
 
 // versions names a program's old and new content.
