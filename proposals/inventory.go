@@ -52,7 +52,13 @@ func (n *nodeReader) inventory(file string, a *hcl.Attribute) {
 		n.tomlError(file, err)
 		return
 	}
+	var last string
 	for _, key := range r.meta.Undecoded() {
+		// What is in a table that should not be there is no mistake of its own.
+		if last != "" && strings.HasPrefix(key.String(), last+".") {
+			continue
+		}
+		last = key.String()
 		n.errorf(r.place(key), adviseTOML(key), "unknown key %q in the inventory", key.String())
 	}
 	seen := map[string]bool{}
