@@ -55,25 +55,43 @@ func (p *process) beginImports(ctx context.Context, images *glance.Images, catal
 	return i, nil
 }
 
+// again is when what the dead have left is looked for once more: a database
+// server may carry out the last thing that it was told when who told it is dead
+// already, and after the first look.
+func again() []time.Duration { return []time.Duration{2 * time.Second, 30 * time.Second} }
+
 // recover puts in order what the dead have left, however long the database
 // takes to come.
 func (p *process) recover(ctx context.Context, sessions map[string]*os.File, settle func(ctx context.Context, dead func(owner string) bool) error) {
 	dead := func(owner string) bool { return sessions[owner] != nil }
-	var err error
-	for try := 1; ; try++ {
-		if err = settle(ctx, dead); err == nil || ctx.Err() != nil {
+	err := p.settle(ctx, dead, settle)
+	for _, pause := range again() {
+		if len(sessions) == 0 || !sleep(ctx, pause) {
 			break
+		}
+		err = p.settle(ctx, dead, settle)
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if err := forget(sessions, err != nil); err != nil {
+		p.log.WarnContext(ctx, "files of died processes stay behind", slog.Any("error", err))
+	}
+}
+
+// settle calls f until it succeeds or ctx ends.
+func (p *process) settle(ctx context.Context, dead func(owner string) bool, f func(ctx context.Context, dead func(owner string) bool) error) error {
+	for try := 1; ; try++ {
+		err := f(ctx, dead)
+		if err == nil || ctx.Err() != nil {
+			return err
 		}
 		if try == 1 {
 			p.log.WarnContext(ctx, "what died processes have left is not in order yet", slog.Any("error", err))
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryRecovery):
+		if !sleep(ctx, retryRecovery) {
+			return err
 		}
-	}
-	if err := forget(sessions, err != nil); err != nil {
-		p.log.WarnContext(ctx, "files of died processes stay behind", slog.Any("error", err))
 	}
 }
 

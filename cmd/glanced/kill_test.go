@@ -121,6 +121,7 @@ func deploy(t *testing.T, program, database, web string) *deployment {
 		t.Fatal(err)
 	}
 	text := strings.NewReplacer("DIR", d.dir, "PORT", port, "DATABASE", database, "WEB", from.Port()).Replace(`[DEFAULT]
+verbose = true
 log_file = DIR/log
 bind_host = 127.0.0.1
 bind_port = PORT
@@ -313,10 +314,6 @@ func (d *deployment) check(l *load) {
 		}
 	}
 	d.noTasks(l)
-	if t.Failed() {
-		log, _ := os.ReadFile(d.path("log"))
-		t.Logf("log:\n%s", log[max(0, len(log)-20_000):])
-	}
 }
 
 // names returns the names of the files in a directory. Sessions are none of
@@ -346,23 +343,57 @@ func (d *deployment) settles(dir string, want []string) {
 		}
 	}
 	d.t.Errorf("files in %s (-want +got):\n%s", dir, diff)
-}
-
-// noTasks requires that no task is left that will never end.
-func (d *deployment) noTasks(l *load) {
-	for _, status := range []string{"pending", "processing"} {
-		resp, err := http.Get(l.url + "/v2/tasks?limit=1000&status=" + status)
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		var list struct{ Tasks []struct{ ID string } }
-		if err == nil {
-			err = json.Unmarshal(body, &list)
-		}
-		if err != nil || len(list.Tasks) > 0 {
-			d.t.Errorf("there are tasks that are %s: %s, %v", status, body, err)
+	for _, name := range d.names(dir) {
+		if !slices.Contains(want, name) {
+			d.tell(name)
 		}
 	}
+}
+
+// tell shows what the log says of an image.
+func (d *deployment) tell(id string) {
+	d.t.Helper()
+	log, err := os.ReadFile(d.path("log"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, id) || strings.Contains(line, " started ") {
+			d.t.Log(strings.TrimSpace(line))
+		}
+	}
+}
+
+// noTasks waits until no task is left that would never end.
+func (d *deployment) noTasks(l *load) {
+	for _, status := range []string{"pending", "processing"} {
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			n, text := d.tasks(l.url + "/v2/tasks?limit=1000&status=" + status)
+			if n == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				d.t.Errorf("%d tasks stay %s: %s", n, status, text)
+				break
+			}
+		}
+	}
+}
+
+// tasks returns how many tasks there are at a URL, and which.
+func (d *deployment) tasks(url string) (n int, text string) {
+	resp, err := http.Get(url)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	var list struct{ Tasks []struct{ ID string } }
+	if err == nil {
+		err = json.Unmarshal(body, &list)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return len(list.Tasks), string(body)
 }

@@ -257,9 +257,6 @@ func (w *worker) deleteInUpload(ctx context.Context, r *record) error {
 func (w *worker) other() *worker { return &worker{load: w.load, http: w.http, done: map[string]int{}} }
 
 func (w *worker) delete(ctx context.Context, r *record) error {
-	if _, err := w.settled(ctx, r.id); err != nil { // not while it is copied
-		return err
-	}
 	return w.try(ctx, r, []string{none, active}, "DELETE", "", nil, 204)
 }
 

@@ -62,13 +62,19 @@ func inHand(im *Image) bool {
 	return im.Status == Saving || im.Status == Importing || im.Status == Uploading && im.Size == nil
 }
 
-// letGo ends the claim that this process has on an image that was deleted.
+// letGo ends the claim that this process has on an image, if it was deleted. If
+// not, the claim ended with the update that freed the image, and there may be
+// another one by now.
 func (s *Images) letGo(ctx context.Context, id ID) {
 	c, ok := s.catalog.(Claimer)
 	if !ok {
 		return
 	}
-	if err := c.Release(context.WithoutCancel(ctx), Claim{ImageID: id}); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	if _, err := s.catalog.Get(ctx, id, false); !errors.Is(err, ErrNotFound) {
+		return
+	}
+	if err := c.Release(ctx, Claim{ImageID: id}); err != nil {
 		s.o.Log.WarnContext(ctx, "a claim on an image is not ended", "image", id, "error", err)
 	}
 }
@@ -122,14 +128,8 @@ func (s *Images) settleImage(ctx context.Context, c Claim) error {
 		return s.removeTraces(ctx, im)
 	case locked && lock != c.TaskID:
 		return nil // somebody else, who makes no claims, has taken the image over
-	case locked:
+	case inHand(im):
 		return ignoreLost(s.abandon(ctx, im))
-	case im.Status == Saving, im.Status == Uploading && im.Size == nil:
-		if err := s.removeTraces(ctx, im); err != nil {
-			return err
-		}
-		s.o.Log.WarnContext(ctx, "an upload that had died is put in order", "image", im.ID, "status", im.Status)
-		return ignoreLost(s.requeue(ctx, im))
 	}
 	return nil
 }

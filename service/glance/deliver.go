@@ -246,6 +246,9 @@ func (d *deposit) of(im *Image, algo string) bool {
 // queued again if it was importing, and not busy any more.
 func (s *Images) endImport(ctx context.Context, r *run, id ID, d *delivery) {
 	before, err := s.catalog.Get(ctx, id, false)
+	if errors.Is(err, ErrNotFound) {
+		s.letGo(ctx, id)
+	}
 	if errors.Is(err, ErrNotFound) || err == nil && before.Properties[ImportLock] != r.task.ID {
 		return
 	}
@@ -260,6 +263,9 @@ func (s *Images) endImport(ctx context.Context, r *run, id ID, d *delivery) {
 		if err == nil {
 			err = s.catalog.Update(ctx, before, after)
 		}
+	}
+	if errors.Is(err, ErrNotFound) {
+		s.letGo(ctx, id)
 	}
 	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
 		s.o.Log.ErrorContext(ctx, "image is not free again after a failed import", "image", id, "error", err)

@@ -121,7 +121,8 @@ type Catalog interface {
 	// it count as deleted. PendingDelete hides an image the same way, for Get
 	// and List alike, but the image keeps its locations, and an Update may
 	// still take it to Deleted or back to Active. An image is deleted only if
-	// Protected is as in before, else ErrConflict. The property ImportLock is
+	// Protected is as in before and it has no location that before lacks, else
+	// ErrConflict. The property ImportLock is
 	// changed only if it is as in before, else ErrConflict and nothing is
 	// written; and so are the locations of an image that has it in before. A
 	// location that both have and that is not there any more stays away. Of an

@@ -15,51 +15,105 @@ type Discarder interface {
 	Discard(ctx context.Context, id ID) error
 }
 
-// abandon puts an image in order whose import is dead: its task has failed,
-// nothing is left of its data, and it is queued again. An image that the task
-// was about to make is deleted. An image that was active by then stays so, with
-// the data that it is known to have. ErrConflict if it is not dead after all.
+// abandon puts an image in order whose upload or import is dead: its task has
+// failed, nothing is left of its data, and it is queued again. An image that
+// the task was about to make is deleted. An image that was active by then stays
+// so, with the data that it is known to have, and so does one whose staged data
+// is whole. ErrConflict if it is not dead after all, ErrNotFound if the image
+// was deleted; then nothing is left of its data either, but what the scrubber
+// knows of.
 func (s *Images) abandon(ctx context.Context, im *Image) error {
+	err := s.takeOver(ctx, im)
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if err := s.clearGone(context.WithoutCancel(ctx), im.ID); err != nil {
+		return err
+	}
+	return err
+}
+
+// clearGone removes the data of a deleted image that was on its way.
+func (s *Images) clearGone(ctx context.Context, id ID) error {
+	im, err := s.catalog.Get(ctx, id, true)
+	if errors.Is(err, ErrNotFound) { // purged
+		im, err = &Image{ID: id, Status: Deleted}, nil
+	}
+	if err == nil && gone(im) {
+		err = s.removeTraces(ctx, im)
+	}
+	if err != nil {
+		return fmt.Errorf("recover image %s: %w", id, err)
+	}
+	s.letGo(ctx, id)
+	return nil
+}
+
+func (s *Images) takeOver(ctx context.Context, im *Image) error {
 	ctx = context.WithoutCancel(ctx)
 	// With another value in the lock, the import cannot end well any more,
-	// should it still be there.
+	// should it still be there. And the last thing that the dead has said to the
+	// database, if that comes only now, has come before.
+	lock := NewUUID()
 	mine := im.Clone()
 	if mine.Properties == nil {
 		mine.Properties = make(map[string]string)
 	}
-	mine.Properties[ImportLock] = NewUUID()
+	mine.Properties[ImportLock] = lock
 	if err := s.catalog.Update(ctx, im, mine); err != nil {
 		return fmt.Errorf("abandon import of %s: %w", im.ID, err)
 	}
-	legacy, err := s.bringDown(ctx, im.Properties[ImportLock])
+	legacy := false
+	if task, locked := im.Properties[ImportLock]; locked {
+		var err error
+		if legacy, err = s.bringDown(ctx, task); err != nil {
+			return err
+		}
+	}
+	now, err := s.catalog.Get(ctx, im.ID, false)
+	if err == nil && now.Properties[ImportLock] != lock {
+		err = ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("abandon import of %s: %w", im.ID, err)
+	}
+	free, err := s.freeOf(ctx, now, legacy)
 	if err != nil {
 		return err
 	}
-	free := mine.Clone()
+	if err := s.catalog.Update(ctx, now, free); err != nil {
+		return fmt.Errorf("abandon import of %s: %w", im.ID, err)
+	}
+	s.o.Log.WarnContext(ctx, "what had died is put in order", "image", im.ID, "was", now.Status, "is", free.Status)
+	return nil
+}
+
+// freeOf returns an image as it is when nothing is at work on it any more, and
+// removes the data that it has not got then.
+func (s *Images) freeOf(ctx context.Context, im *Image, legacy bool) (*Image, error) {
+	free := im.Clone()
 	delete(free.Properties, ImportLock)
 	if free.Properties[ImportingStores] != "" {
 		free.Properties[ImportingStores] = ""
 	}
-	if im.Status == Importing {
+	unfinished := inHand(free)
+	if unfinished {
 		free.Locations = nil // of other services, which tell of each store
 	}
+	if free.Status == Uploading && !unfinished {
+		return free, nil // it waits to be imported
+	}
 	if err := s.removeTraces(ctx, free); err != nil {
-		return err
+		return nil, err
 	}
-	if im.Status == Importing {
-		to := Queued
-		if legacy {
-			to = Deleted
-		}
-		if err := free.moveTo(to); err != nil {
-			return err
-		}
+	if !unfinished {
+		return free, nil
 	}
-	if err := s.catalog.Update(ctx, mine, free); err != nil && !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("abandon import of %s: %w", im.ID, err)
+	to := Queued
+	if legacy {
+		to = Deleted
 	}
-	s.o.Log.WarnContext(ctx, "an import that had died is put in order", "image", im.ID, "status", free.Status)
-	return nil
+	return free, free.moveTo(to)
 }
 
 // bringDown ends the task of a dead import, if there is one.
@@ -116,8 +170,8 @@ func (s *Images) mayHold(store *Backend, im *Image) bool {
 // uploads and imports that never ended, wherever their data had come, and
 // staged data that nobody waits for. Data that waits to be imported stays. The
 // function is told by dead which owners of claims are dead for certain; others
-// are, that have said nothing for an hour. It may be called again after a
-// failure, and while others are at work.
+// are, that have said nothing for an hour. It may be called again, after a
+// failure or not, and while others are at work, but not twice at once.
 func (s *Images) Recovery(ctx context.Context) (func(ctx context.Context, dead func(owner string) bool) error, error) {
 	var whole []ID
 	if s.imports.Staging != nil {
@@ -139,6 +193,7 @@ func (s *Images) Recovery(ctx context.Context) (func(ctx context.Context, dead f
 				return err
 			}
 		}
+		whole = nil // by now there may be new data
 		if s.imports.Tasks == nil {
 			return nil
 		}

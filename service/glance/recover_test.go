@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"glancectl/service/glance"
+	"glancectl/service/glance/memory"
 )
 
 // die leaves an image as a process leaves it that dies in an import: with a
@@ -374,5 +375,88 @@ func TestRecoveryOfTasks(t *testing.T) {
 	}
 	if got := h.get(t, other.ID).Status; got != glance.Queued {
 		t.Errorf("the image that a dead task was to fill is %s; want it queued", got)
+	}
+}
+
+// A lateCatalog does something else before its first Update, as a database
+// server does that carries out what the dead have told it.
+type lateCatalog struct {
+	*memory.Catalog
+	late func()
+}
+
+func (c *lateCatalog) Update(ctx context.Context, before, after *glance.Image) error {
+	if late := c.late; late != nil {
+		c.late = nil
+		late()
+	}
+	return c.Catalog.Update(ctx, before, after)
+}
+
+// The last thing that a process told the database comes when it is dead and
+// its image is about to be put in order.
+func TestRecoveryMeetsTheDead(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		begun, ended func(im *glance.Image)
+		is           glance.Status
+		stored, held int // what is left in the store, and staged
+	}{
+		{
+			"upload", func(im *glance.Image) { im.Status = glance.Saving },
+			func(im *glance.Image) {
+				im.Status = glance.Active
+				im.Locations = []glance.Location{{URL: "memory://" + string(im.ID), Status: glance.Active}}
+			}, glance.Active, 1, 0,
+		},
+		{
+			"failed upload", func(im *glance.Image) { im.Status = glance.Saving },
+			func(im *glance.Image) { im.Status = glance.Queued }, glance.Queued, 0, 0,
+		},
+		{
+			"staging", func(im *glance.Image) { im.Status = glance.Uploading },
+			func(im *glance.Image) { im.Size = p(int64(3)) }, glance.Uploading, 1, 1,
+		},
+		{
+			"delete in an upload", func(im *glance.Image) { im.Status = glance.Saving },
+			func(im *glance.Image) { im.Status = glance.Deleted }, glance.Deleted, 0, 0,
+		},
+		{
+			"nothing", func(im *glance.Image) { im.Status = glance.Saving },
+			func(im *glance.Image) { im.Name = p("patched") }, glance.Queued, 0, 0,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newImporter(t, glance.Options{})
+			h.catalog.Now = func() time.Time { return noon }
+			im := h.create(t)
+			h.as(t, "dead", im.ID, test.begun)
+			h.put(t, h.store, im.ID)
+			h.put(t, h.staging, im.ID)
+			c := &lateCatalog{Catalog: h.catalog, late: func() { h.as(t, "dead", im.ID, test.ended) }}
+			h.catalog.Owner = "us"
+			var err error
+			h.Images, err = glance.New(c, []glance.Backend{{Store: h.store}}, glance.Options{
+				Now:    func() time.Time { return noon },
+				Import: glance.ImportOptions{Methods: []string{glance.GlanceDirect}, Tasks: h.tasks, Staging: h.staging},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			recover := h.recovery(t)
+			for range 2 {
+				if err := recover(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			now := h.get(t, im.ID)
+			if _, locked := now.Properties[glance.ImportLock]; now.Status != test.is || locked {
+				t.Errorf("image is %s, locked: %t; want %s", now.Status, locked, test.is)
+			}
+			if h.store.Len() != test.stored || h.staging.Len() != test.held {
+				t.Errorf("%d objects are stored and %d staged; want %d and %d", h.store.Len(), h.staging.Len(), test.stored, test.held)
+			}
+			h.unclaimed(t)
+		})
 	}
 }

@@ -21,6 +21,7 @@ func RunShared(t *testing.T, open func(t *testing.T) func(owner string) glance.C
 		{"one server wins every change of status", oneServerWins},
 		{"what several servers patch survives", allPatchesSurvive},
 		{"what is protected meanwhile is not deleted", protectedSurvives},
+		{"a location that was added meanwhile is not forgotten", noLocationForgotten},
 		{"no member joins what is deleted", noLateMembers},
 		{"claims", claims},
 		{"claims made at once", claimsAtOnce},
@@ -147,6 +148,32 @@ func protectedSurvives(t *testing.T, servers []glance.Catalog) {
 	}
 	if got := get(t, servers[0], im.ID); got.Status != glance.Queued || !got.Protected {
 		t.Errorf("image is %+v; want it there, and protected", got)
+	}
+}
+
+// noLocationForgotten has one server copy an image that the other is about to
+// delete.
+func noLocationForgotten(t *testing.T, servers []glance.Catalog) {
+	im := full(1)
+	im.Protected = false
+	create(t, servers[0], im)
+	seen := get(t, servers[0], im.ID)
+	change(t, servers[1], im.ID, func(im *glance.Image) {
+		im.Locations = append(im.Locations, glance.Location{URL: "file:///copy", Status: glance.Active})
+	})
+	for _, status := range []glance.Status{glance.Deleted, glance.PendingDelete} {
+		gone := clone(seen)
+		gone.Status = status
+		is(t, "delete of what has another location meanwhile", servers[0].Update(t.Context(), seen, gone), glance.ErrConflict)
+	}
+	if got := get(t, servers[0], im.ID); got.Status != glance.Active || len(got.Locations) != 3 {
+		t.Errorf("image is %+v; want it there, with all its locations", got)
+	}
+	change(t, servers[1], im.ID, func(im *glance.Image) { im.Status = glance.PendingDelete })
+	for _, l := range get(t, servers[0], im.ID).Locations {
+		if l.Status != glance.PendingDelete {
+			t.Errorf("location %s of a deleted image is %s", l.URL, l.Status)
+		}
 	}
 }
 

@@ -95,6 +95,11 @@ func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error
 	if hidden(after) && !hidden(before) && im.Protected != before.Protected {
 		return fmt.Errorf("image %s: protected has changed: %w", im.ID, glance.ErrConflict)
 	}
+	if hidden(after) && !hidden(before) && slices.ContainsFunc(im.Locations, func(l glance.Location) bool {
+		return !slices.ContainsFunc(before.Locations, func(b glance.Location) bool { return b.URL == l.URL })
+	}) {
+		return fmt.Errorf("image %s: a location was added: %w", im.ID, glance.ErrConflict)
+	}
 	was, locked := before.Properties[glance.ImportLock]
 	is, stays := after.Properties[glance.ImportLock]
 	moved := !slices.EqualFunc(before.Locations, after.Locations, func(a, b glance.Location) bool { return a.URL == b.URL })

@@ -164,6 +164,9 @@ func (c *Catalog) updateBelongings(ctx context.Context, tx *sql.Tx, before, afte
 		}
 	}
 	if gone(after.Status) && !gone(before.Status) {
+		if err := w.forgetsNone(ctx); err != nil {
+			return err
+		}
 		return w.endAll(ctx)
 	}
 	return nil

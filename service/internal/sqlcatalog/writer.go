@@ -213,12 +213,26 @@ func removedByOthers(l glance.Location, before []glance.Location, rows []locatio
 
 // keepsLocation returns ErrConflict if the image has no location left.
 func (w writer) keepsLocation(ctx context.Context) error {
-	var n int
-	err := w.tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM image_locations WHERE image_id = ? AND deleted = ?`, w.id, false).Scan(&n)
+	n, err := w.countLocations(ctx)
 	if err == nil && n == 0 {
 		err = fmt.Errorf("%w: no location would be left", glance.ErrConflict)
 	}
 	return err
+}
+
+// forgetsNone returns ErrConflict if an image that was deleted has a location
+// that who deleted it did not know of: nobody would remove its data.
+func (w writer) forgetsNone(ctx context.Context) error {
+	n, err := w.countLocations(ctx)
+	if err == nil && n > 0 {
+		err = fmt.Errorf("%w: a location was added", glance.ErrConflict)
+	}
+	return err
+}
+
+func (w writer) countLocations(ctx context.Context) (n int, err error) {
+	err = w.tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM image_locations WHERE image_id = ? AND deleted = ?`, w.id, false).Scan(&n)
+	return n, err
 }
 
 func hasURL(list []glance.Location, url string) bool {
