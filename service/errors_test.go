@@ -20,6 +20,9 @@ func TestStartErrors(t *testing.T) {
 	defer taken.Close()
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
 	s.write("file", "")
+	if err := os.Symlink(s.path("images"), s.path("link")); err != nil {
+		t.Fatal(err)
+	}
 	s.write("wrong.yaml", "get_image: (role:reader\n")
 	s.write("remote.json", "{\"get_image\":\n\"http://decide.example.com/\"}")
 	s.write("protect.conf", "[a]\ncreate = @\nread = @\nupdate = licensing\ndelete = !\n")
@@ -37,6 +40,10 @@ func TestStartErrors(t *testing.T) {
 		{"unknown store", service.RunAPI, database + "[glance_store]\nstores = s3", `DIR/x.conf:4: [glance_store] stores: no store is called "s3"; there are file, http and swift`},
 		{"store in a file", service.RunAPI, database + "[glance_store]\nfilesystem_store_datadir = DIR/file/images",
 			"DIR/x.conf: [glance_store] filesystem_store_datadir: "},
+		{"two stores in one directory", service.RunAPI, database + "[DEFAULT]\nenabled_backends = a:file, b:file\n[glance_store]\ndefault_backend = a\n[a]\nfilesystem_store_datadir = DIR/images\n[b]\nfilesystem_store_datadir = DIR/link",
+			"DIR/x.conf: [b] filesystem_store_datadir: DIR/link is the directory DIR/images of [a]"},
+		{"staged among images", service.RunAPI, database + store + "[os_glance_staging_store]\nfilesystem_store_datadir = DIR/link",
+			"DIR/x.conf: [os_glance_staging_store] filesystem_store_datadir: DIR/link is the directory DIR/images of [glance_store]"},
 		{"bad swift address", service.RunAPI, database + "[glance_store]\nstores = swift\nswift_store_auth_address = http://k:5000/", "DIR/x.conf:5: swift store: "},
 		{"cache in a file", service.RunAPI, database + store + "[paste_deploy]\nflavor = caching\n[DEFAULT]\nimage_cache_dir = DIR/file/cache",
 			"DIR/x.conf: [DEFAULT] image_cache_dir: "},

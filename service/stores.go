@@ -3,6 +3,8 @@ package service
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"glancectl/service/glance"
 	"glancectl/service/internal/config"
@@ -34,7 +36,38 @@ func (p *process) stores() (all []glance.Backend, byDefault string, err error) {
 	if p.Stores.Named {
 		byDefault = p.Stores.Default
 	}
-	return all, byDefault, nil
+	return all, byDefault, p.apart()
+}
+
+// apart reports directories that are one, by whatever names: what one store
+// removes, or what is staged, must not be what is in another.
+func (p *process) apart() error {
+	type place struct {
+		section, path string
+		info          fs.FileInfo
+	}
+	var seen []place
+	add := func(section, path string) error {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil // whoever needs it says so
+		}
+		for _, o := range seen {
+			if os.SameFile(o.info, info) {
+				return p.fault("[%s] filesystem_store_datadir: %s is the directory %s of [%s]", section, path, o.path, o.section)
+			}
+		}
+		seen = append(seen, place{section, path, info})
+		return nil
+	}
+	for _, s := range p.Stores.All {
+		for _, d := range s.Files.Dirs {
+			if err := add(s.Section, d.Path); err != nil {
+				return err
+			}
+		}
+	}
+	return add("os_glance_staging_store", p.Imports.StagingDir)
 }
 
 func openFiles(p *process, s config.Store) (b glance.Backend, err error) {
