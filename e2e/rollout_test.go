@@ -28,6 +28,7 @@ func TestMainJob(t *testing.T) {
 		{"second apply changes nothing", secondApply},
 		{"login without root", withSudo},
 		{"openstack and glance clients", clients},
+		{"glance client of version 1", clientsV1},
 		{"two nodes, one catalog", oneCatalog},
 		{"cron", cronJobs},
 		{"cache turned on and off", cacheTurned},
