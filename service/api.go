@@ -122,18 +122,19 @@ func RunRegistry(ctx context.Context, o Options) error {
 		return err
 	}
 	defer catalog.Close()
+	rules, err := p.access()
+	if err != nil {
+		return err
+	}
 	app := registry.New(catalog, registry.Options{
 		DefaultLimit: p.Images.LimitDefault,
 		MaxLimit:     p.Images.LimitMax,
 		NoREST:       !p.V1.REST,
 		NoRPC:        !p.V1.RPC,
 		Tasks:        catalog.Tasks(),
+		Definitions:  metadef.New(catalog.Metadefs(), metadef.Options{Policy: rules}),
 		Log:          p.log,
 	})
-	rules, err := p.access()
-	if err != nil {
-		return err
-	}
 	handler, err := p.handler(app, rules, map[config.Stage]filter{config.VersionFilter: through})
 	if err != nil {
 		return err

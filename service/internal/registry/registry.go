@@ -18,20 +18,22 @@ import (
 	"time"
 
 	"glancectl/service/glance"
+	"glancectl/service/glance/metadef"
 	"glancectl/service/internal/fault"
 	"glancectl/service/internal/v1wire"
 )
 
 // Options are the optional settings of New. The zero value is ready to use.
 type Options struct {
-	DefaultLimit int                // length of a list when nothing is asked for; 0 means 25
-	MaxLimit     int                // longest list; 0 means 1000
-	NoREST       bool               // only commands are answered
-	NoRPC        bool               // commands are not
-	Tasks        glance.TaskCatalog // nil means that there are no commands about tasks
-	Now          func() time.Time   // nil means time.Now
-	NewID        func() glance.ID   // nil means random
-	Log          *slog.Logger       // told why requests fail; nil means nobody
+	DefaultLimit int                  // length of a list when nothing is asked for; 0 means 25
+	MaxLimit     int                  // longest list; 0 means 1000
+	NoREST       bool                 // only commands are answered
+	NoRPC        bool                 // commands are not
+	Tasks        glance.TaskCatalog   // nil means that there are no commands about tasks
+	Definitions  *metadef.Definitions // nil means that there are none about definitions
+	Now          func() time.Time     // nil means time.Now
+	NewID        func() glance.ID     // nil means random
+	Log          *slog.Logger         // told why requests fail; nil means nobody
 }
 
 // A Handler answers registry requests.

@@ -50,6 +50,9 @@ func (h *Handler) commands() map[string]command {
 		all["task_update"] = h.rpcTaskUpdate
 		all["task_delete"] = h.rpcTaskDelete
 	}
+	if h.o.Definitions != nil {
+		h.addMetadefs(all)
+	}
 	return all
 }
 
