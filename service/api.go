@@ -42,6 +42,8 @@ func RunAPI(ctx context.Context, o Options) error {
 	}
 	if control != nil {
 		defer control.close()
+		// What is fetched for nobody in particular holds up no end.
+		defer context.AfterFunc(ctx, control.stop)()
 	}
 	rules, err := p.access()
 	if err != nil {

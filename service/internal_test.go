@@ -2,7 +2,9 @@ package service
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +18,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"glancectl/service/glance"
 	"glancectl/service/internal/config"
+	"glancectl/service/internal/imagecache"
 )
 
 func TestSource(t *testing.T) {
@@ -207,4 +211,38 @@ func TestWaitForRequests(t *testing.T) {
 	}()
 	other.ServeHTTP(nil, nil)
 	t.Error("a request that comes too late is served")
+}
+
+// A stuck is a Downloader that does not come to an end by itself.
+type stuck chan struct{}
+
+func (s stuck) Download(ctx context.Context, _ glance.ID) (*glance.Data, error) {
+	s <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// What is being fetched into the cache is broken off at the end, and stays
+// queued as what has not begun.
+func TestCacheControlEnds(t *testing.T) {
+	cache, err := imagecache.Open(t.TempDir(), imagecache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := make(stuck, 2)
+	c := newCacheControl(cache, begun, slog.New(slog.DiscardHandler))
+	ids := []glance.ID{glance.ID(glance.NewUUID()), glance.ID(glance.NewUUID())}
+	for _, id := range append(ids, ids...) { // the second time they are queued already
+		if err := c.Queue(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-begun
+	c.close()
+	if len(begun) != 0 {
+		t.Error("a second image was fetched beside the first, or after the end")
+	}
+	if queued, err := cache.Queued(t.Context()); err != nil || len(queued) != 2 {
+		t.Errorf("queued are %v, %v; want both", queued, err)
+	}
 }
