@@ -157,7 +157,7 @@ func TestRegistry(t *testing.T) {
 	api.create(imageA, "data")
 	d := start(t, service.RunRegistry, service.Options{Files: []string{s.conf("registry", "")}})
 	d.want(200, "OK", "GET", "/healthcheck", "")
-	d.want(200, imageA, "GET", "/images", "")
+	d.want(200, imageA, "GET", "/images?is_public=None", "")
 	a := d.want(200, `"file://`+s.path("images", imageA), "GET", "/images/"+imageA, "")
 	if !strings.HasPrefix(a.header.Get("X-Openstack-Request-Id"), "req-") {
 		t.Errorf("the registry's answer has request ID %q", a.header.Get("X-Openstack-Request-Id"))
