@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -32,5 +33,40 @@ func TestSyncerReports(t *testing.T) {
 	}
 	if err := s.end(); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("end after a sync that failed: %v; want %v", err, os.ErrClosed)
+	}
+}
+
+// Another name for a file is of that file, or is not made.
+func TestLink(t *testing.T) {
+	s := open(t)
+	url, _, err := s.Put(t.Context(), id, strings.NewReader("data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Open(t.Context(), url, 0, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	path := r.(*reader).file.Name()
+	name := filepath.Join(filepath.Dir(path), "link")
+	if err := r.(*reader).Link(name); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(name); string(text) != "data" || err != nil {
+		t.Errorf("the link has %q, %v", text, err)
+	}
+	if err := r.(*reader).Link(name); !errors.Is(err, os.ErrExist) {
+		t.Errorf("Link to a name that is taken: %v; want %v", err, os.ErrExist)
+	}
+	// Somebody has put another file in its place.
+	if err := errors.Join(os.Remove(name), os.Remove(path), os.WriteFile(path, []byte("other"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.(*reader).Link(name); err == nil {
+		t.Error("Link of another file succeeds")
+	}
+	if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Link that failed left %v", err)
 	}
 }

@@ -59,8 +59,9 @@ type Cache struct {
 	pruneBatch int
 	patience   time.Duration
 
-	beginning sync.Mutex     // held by a fill until its file is there for others to see
-	underway  sync.WaitGroup // of fills
+	beginning sync.Mutex         // held by a fill until its file is there for others to see
+	underway  sync.WaitGroup     // of fills
+	verifying map[glance.ID]bool // by link; guarded by beginning
 }
 
 // Open returns the cache in dir and makes the directories that are missing.
@@ -73,7 +74,7 @@ func Open(dir string, o Options) (*Cache, error) {
 	o.StallTime = cmp.Or(o.StallTime, 24*time.Hour)
 	o.InvalidGrace = cmp.Or(o.InvalidGrace, time.Hour)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	return &Cache{dir: dir, o: o, pruneBatch: pruneBatch, patience: patience}, nil
+	return &Cache{dir: dir, o: o, pruneBatch: pruneBatch, patience: patience, verifying: make(map[glance.ID]bool)}, nil
 }
 
 // Wait returns when no fill is under way any more, or with the error of ctx.

@@ -1,0 +1,110 @@
+package imagecache
+
+import (
+	"context"
+	"crypto/md5"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"glancectl/service/glance"
+)
+
+// A linker is data that a store has as a file which nobody writes to any more.
+// Link gives the file another name; it fails if that is on another file system.
+type linker interface {
+	Link(name string) error
+}
+
+// A linked is a download whose data the cache has already, by another name of
+// the store's own file. It costs the download nothing. Whether the data is the
+// image's is found out when the download has ended: only then it is an entry.
+type linked struct {
+	io.ReadCloser
+	fill *fill
+	left int64
+}
+
+// link returns a download that fills the cache without copying, or nil if the
+// data can only be copied or is being verified already.
+func (c *Cache) link(ctx context.Context, src io.ReadCloser, e identity) io.ReadCloser {
+	l, ok := src.(linker)
+	if !ok || c.o.MaxSize > 0 && e.size > c.o.MaxSize || !c.claim(e.id) {
+		return nil
+	}
+	f, err := c.linkIncomplete(l, e)
+	if err != nil {
+		c.unclaim(e.id)
+		if !errors.Is(err, syscall.EXDEV) {
+			c.o.Log.DebugContext(ctx, "image data is copied to the cache", slog.String("image", string(e.id)), slog.Any("error", err))
+		}
+		return nil
+	}
+	w := &fill{c: c, e: e, f: f, size: e.size, sum: md5.New(), linked: true, result: make(chan error, 1)}
+	return &linked{ReadCloser: src, fill: w, left: e.size}
+}
+
+// linkIncomplete gives the data a name among the incomplete entries.
+func (c *Cache) linkIncomplete(l linker, e identity) (*os.File, error) {
+	name := filepath.Join(c.dir, incompleteDir, fmt.Sprintf("%s.%d.%s", e.id, time.Now().Unix(), glance.NewUUID()))
+	if err := l.Link(name); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, errors.Join(err, remove(name))
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() != e.size {
+		err = errWrong
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), remove(name))
+	}
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // as for a copy
+	return f, nil
+}
+
+// claim says that the caller is the one to verify an image; false if there is
+// one already. In another process there may be one too: then the work is done
+// twice and one entry replaces the other.
+func (c *Cache) claim(id glance.ID) bool {
+	c.beginning.Lock()
+	defer c.beginning.Unlock()
+	if c.verifying[id] {
+		return false
+	}
+	c.verifying[id] = true
+	return true
+}
+
+func (c *Cache) unclaim(id glance.ID) {
+	c.beginning.Lock()
+	defer c.beginning.Unlock()
+	delete(c.verifying, id)
+}
+
+// Read implements io.Reader.
+func (l *linked) Read(p []byte) (int, error) {
+	n, err := l.ReadCloser.Read(p)
+	l.left -= int64(n)
+	return n, err
+}
+
+// Close implements io.Closer. A download that was broken off leaves nothing.
+func (l *linked) Close() error {
+	if w := l.fill; w != nil {
+		l.fill = nil
+		w.cut = l.left > 0
+		w.c.underway.Go(func() {
+			defer w.c.unclaim(w.e.id)
+			w.run()
+		})
+	}
+	return l.ReadCloser.Close()
+}
