@@ -55,6 +55,7 @@ var parts = []struct {
 	{"metadata", (*bench).metadata},
 	{"pages", (*bench).pages},
 	{"data", (*bench).transfers},
+	{"cache", (*bench).cacheRows},
 	{"memory", (*bench).memoryRows},
 }
 

@@ -21,7 +21,8 @@ const (
 type question struct {
 	work  string
 	paths []string
-	goal  float64 // so many times the peer's rate
+	goal  float64  // so many times the peer's rate
+	peers []string // what the peer is asked instead; nil for the same
 }
 
 func questions() []question {
@@ -30,9 +31,10 @@ func questions() []question {
 		show.paths = append(show.paths, "/v2/images/"+id)
 	}
 	return []question{
-		{"list 25 of 1,000 images", []string{"/v2/images"}, 20},
-		{"list by a property, sorted by name", []string{firstPage + "&sort_key=name&sort_dir=asc"}, 30},
+		{"list 25 of 1,000 images", []string{"/v2/images"}, 20, nil},
+		{"list by a property, sorted by name", []string{firstPage + "&sort_key=name&sort_dir=asc"}, 30, nil},
 		show,
+		{"v1 list, beside the other's v2 list", []string{"/v1/images?limit=25"}, 30, []string{"/v2/images"}},
 	}
 }
 
@@ -61,7 +63,11 @@ func (b *bench) question(ctx context.Context, q question) error {
 		if b.peer == nil {
 			continue
 		}
-		other, err := b.load(ctx, *b.peer, q.paths, 3*time.Second)
+		paths := q.paths
+		if q.peers != nil {
+			paths = q.peers
+		}
+		other, err := b.load(ctx, *b.peer, paths, 3*time.Second)
 		if err != nil {
 			return err
 		}
