@@ -35,7 +35,7 @@ func (a *API) routes() []route {
 		{"/v2/schemas/member", []method{{"GET", false, a.showSchema(memberSchema)}}},
 		{"/v2/schemas/members", []method{{"GET", false, a.showSchema(membersSchema)}}},
 		{"/v2/images", []method{
-			{"GET", false, a.listImages},
+			{"GET", true, a.listImages}, // nobody has ever minded one
 			{"POST", true, a.createImage},
 		}},
 		{"/v2/images/{id}", []method{

@@ -246,6 +246,9 @@ func (a *API) createTask(w http.ResponseWriter, r *http.Request) error {
 			return bad("Task '%s' is required", name)
 		}
 	}
+	if err := a.images.May(r.Context(), glance.TasksAccess, nil); err != nil {
+		return err
+	}
 	if kind := str(doc, "type"); kind != string(glance.LegacyImport) {
 		return bad("Invalid type value: %s", kind)
 	}
