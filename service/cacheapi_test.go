@@ -67,6 +67,11 @@ func TestCacheAPI(t *testing.T) {
 	if c := d.cacheState(); len(c.Cached) != 1 {
 		t.Errorf("emptying the queue leaves %+v", c)
 	}
+	d.want(204, "", "DELETE", "/v2/cache", "", admin...)
+	s.write("cache/queue/"+imageA, "") // it waits for the prefetcher
+	d.want(202, "", "PUT", "/v2/cache/"+imageA, "", admin...)
+	eventually(t, "the image to be cached again", func() bool { return len(d.cacheState().Cached) == 1 })
+	d.want(202, "", "PUT", "/v2/cache/"+imageA, "", admin...) // it is there
 	s.write("cache/queue/"+imageB, "")
 	d.want(204, "", "DELETE", "/v2/cache", "", append(admin, "x-image-cache-clear-target", "Cache")...)
 	if c := d.cacheState(); len(c.Cached) != 0 || len(c.Queued) != 1 {

@@ -131,6 +131,7 @@ type cacheControl struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	turn    sync.Mutex // held by the one that fetches
+	waiting sync.Map   // the images that are to be fetched, or are being fetched
 }
 
 func newCacheControl(c *imagecache.Cache, images jobs.Downloader, log *slog.Logger) *cacheControl {
@@ -156,13 +157,21 @@ func (c *cacheControl) Cached(ctx context.Context) ([]apiv2.CachedImage, error) 
 	return list, err
 }
 
-// Queue implements apiv2.Cache.
-func (c *cacheControl) Queue(_ context.Context, id glance.ID) error {
-	queued, err := c.Cache.Queue(id)
-	if err != nil || !queued {
+// Queue implements apiv2.Cache. What waits for the prefetcher already is
+// fetched all the same.
+func (c *cacheControl) Queue(ctx context.Context, id glance.ID) error {
+	if _, err := c.Cache.Queue(id); err != nil {
 		return err
 	}
+	queued, err := c.Queued(ctx)
+	if err != nil || !slices.Contains(queued, id) { // the data is there
+		return err
+	}
+	if _, already := c.waiting.LoadOrStore(id, true); already {
+		return nil
+	}
 	c.running.Go(func() {
+		defer c.waiting.Delete(id)
 		c.turn.Lock()
 		defer c.turn.Unlock()
 		if c.ctx.Err() != nil {
