@@ -13,9 +13,9 @@ func (m *machine) upload(ctx context.Context, o Upload) error {
 	fail := func(res Result, err error) error {
 		return &StepError{Node: m.Name(), Op: o.String(), Status: res.Status, Log: string(res.Stderr), Err: err}
 	}
-	open, unpack := o.Open, "| gzip -dc "
+	open, unpack, onWay := o.Open, "| gzip -dc ", blocksOnWay
 	if o.Plain != nil && isNear(m.Host) {
-		open, unpack = o.Plain, ""
+		open, unpack, onWay = o.Plain, "", 1 // an answer comes at once
 	}
 	r, err := open()
 	if err != nil {
@@ -24,7 +24,7 @@ func (m *machine) upload(ctx context.Context, o Upload) error {
 	defer r.Close()
 	s := newScript()
 	o.renderUpload(s, m.state, unpack)
-	in := newBlocks(r)
+	in := newBlocks(r, onWay)
 	res, err := m.Run(ctx, Cmd{Argv: []string{"sh", "-c", s.end()}, Stdin: in, Stdout: in})
 	if err != nil {
 		return fail(res, err)
@@ -109,8 +109,8 @@ type blocks struct {
 	said  []byte // what the other side printed
 }
 
-func newBlocks(r io.Reader) *blocks {
-	return &blocks{from: r, block: make([]byte, blockSize), onWay: make(chan struct{}, blocksOnWay)}
+func newBlocks(r io.Reader, onWay int) *blocks {
+	return &blocks{from: r, block: make([]byte, blockSize), onWay: make(chan struct{}, onWay)}
 }
 
 // Read implements io.Reader.

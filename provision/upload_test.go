@@ -128,7 +128,7 @@ func TestUploadPlain(t *testing.T) {
 func TestBlocksOnWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const blocks = blocksOnWay + 2
-		b := newBlocks(strings.NewReader(strings.Repeat("x", blocks*blockSize)))
+		b := newBlocks(strings.NewReader(strings.Repeat("x", blocks*blockSize)), blocksOnWay)
 		var read atomic.Int64
 		done := make(chan error)
 		go func() {
