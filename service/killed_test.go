@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -65,4 +66,35 @@ func TestKilledWithLocations(t *testing.T) {
 		}
 	}
 	eventually(t, "the staging area to be empty", func() bool { return s.count("staging", "images") == 0 })
+}
+
+// TestKilledBehindRegistry kills the service while version 1 receives data for
+// an image that a registry has. The next start puts it in order.
+func TestKilledBehindRegistry(t *testing.T) {
+	s := newSite(t)
+	registry := start(t, service.RunRegistry, service.Options{Files: []string{s.conf("registry", "")}})
+	api := s.conf("api", registryOptions(t, registry.url))
+	d, kill := s.spawn(api)
+	body, data := io.Pipe()
+	defer data.Close()
+	r, err := http.NewRequest("POST", d.url+"/v1/images", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"Id": imageA, "Disk_format": "raw", "Container_format": "bare"} {
+		r.Header.Set("X-Image-Meta-"+name, value)
+	}
+	r.Header.Set("Content-Type", "application/octet-stream")
+	go http.DefaultClient.Do(r)
+	if _, err := io.WriteString(data, "first"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "data to be in the store", func() bool { return s.count("images") > 0 })
+	d.want(200, `"status": "saving"`, "GET", "/v2/images/"+imageA, "")
+	kill()
+	d = start(t, service.RunAPI, service.Options{Files: []string{api}})
+	eventually(t, "the image to be queued", func() bool {
+		return strings.Contains(d.call("GET", "/v2/images/"+imageA, "").body, `"status": "queued"`)
+	})
+	eventually(t, "the store to be empty", func() bool { return s.count("images") == 0 })
 }

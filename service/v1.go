@@ -36,7 +36,7 @@ func (p *process) v1(images *glance.Images, catalog *sqlcatalog.Catalog, cache g
 		if err != nil {
 			return nil, err
 		}
-		images, err = p.images(&behindRegistry{registry, catalog}, cache, rules)
+		images, err = p.images(&behindRegistry{registry, catalog, p.log}, cache, rules)
 		if err != nil {
 			return nil, err
 		}
@@ -75,17 +75,44 @@ func carryToken(next http.Handler) http.Handler {
 }
 
 // behindRegistry is the catalog behind a registry. What a project uses the
-// registry does not know: the database does.
+// registry does not know, nor who is at work on an image: the database does.
 type behindRegistry struct {
 	*registryclient.Catalog
 	database *sqlcatalog.Catalog
+	log      *slog.Logger
 }
 
-var _ glance.UsageCatalog = (*behindRegistry)(nil)
+var (
+	_ glance.UsageCatalog = (*behindRegistry)(nil)
+	_ glance.Claimer      = (*behindRegistry)(nil)
+)
 
 // Usage implements glance.UsageCatalog.
 func (b *behindRegistry) Usage(ctx context.Context, project string, but glance.ID) (glance.Usage, error) {
 	return b.database.Usage(ctx, project, but)
+}
+
+// Update implements glance.Catalog. A claim is made after the registry has
+// written what it is for: a process that dies between the two leaves an image
+// that stays as it is.
+func (b *behindRegistry) Update(ctx context.Context, before, after *glance.Image) error {
+	if err := b.Catalog.Update(ctx, before, after); err != nil {
+		return err
+	}
+	if err := b.database.Claim(context.WithoutCancel(ctx), before, after); err != nil {
+		b.log.WarnContext(ctx, "who works on an image is not noted", slog.Any("error", err))
+	}
+	return nil
+}
+
+// Claims implements glance.Claimer.
+func (b *behindRegistry) Claims(ctx context.Context) ([]glance.Claim, error) {
+	return b.database.Claims(ctx)
+}
+
+// Release implements glance.Claimer.
+func (b *behindRegistry) Release(ctx context.Context, c glance.Claim) error {
+	return b.database.Release(ctx, c)
 }
 
 // registry returns the registry that the configuration names.

@@ -41,6 +41,18 @@ func (c *Catalog) claim(ctx context.Context, tx *sql.Tx, before, after *glance.I
 	return c.insertClaim(ctx, tx, string(after.ID), glance.Claim{ImageID: after.ID, TaskID: after.Properties[glance.ImportLock]})
 }
 
+// Claim does the same for an update that somebody else has written.
+func (c *Catalog) Claim(ctx context.Context, before, after *glance.Image) error {
+	if glance.ClaimChange(before, after) == glance.KeepClaim {
+		return nil
+	}
+	err := c.write(ctx, func(tx *sql.Tx) error { return c.claim(ctx, tx, before, after) })
+	if err != nil {
+		return fmt.Errorf("claim image %s: %w", after.ID, err)
+	}
+	return nil
+}
+
 func (c *Catalog) insertClaim(ctx context.Context, tx *sql.Tx, key string, claim glance.Claim) error {
 	now := c.target.dialect.time(c.time())
 	_, err := tx.ExecContext(ctx, `INSERT INTO tasks (id, type, status, owner, image_id, request_id, created_at, updated_at, expires_at, deleted)
