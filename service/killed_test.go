@@ -73,7 +73,7 @@ func TestKilledWithLocations(t *testing.T) {
 func TestKilledBehindRegistry(t *testing.T) {
 	s := newSite(t)
 	registry := start(t, service.RunRegistry, service.Options{Files: []string{s.conf("registry", "")}})
-	api := s.conf("api", registryOptions(t, registry.url))
+	api := s.conf("api", "[DEFAULT]\n"+registryOptions(t, registry.url))
 	d, kill := s.spawn(api)
 	body, data := io.Pipe()
 	defer data.Close()
