@@ -308,11 +308,7 @@ func (d *deployment) check(l *load) {
 	for what, want := range map[string][]string{"one": found["one"], "two": found["two"], "staging": found[uploading], "cache/incomplete": nil, "cache/state": nil} {
 		d.settles(what, want)
 	}
-	for _, name := range d.names("cache") {
-		if !slices.Contains(found[active], name) {
-			t.Errorf("the cache has %s; want nothing but active images", name)
-		}
-	}
+	d.cacheSettles(found[active])
 	d.noTasks(l)
 }
 
@@ -346,6 +342,18 @@ func (d *deployment) settles(dir string, want []string) {
 	for _, name := range d.names(dir) {
 		if !slices.Contains(want, name) {
 			d.tell(name)
+		}
+	}
+}
+
+// cacheSettles waits until the cache has nothing but some of the images given.
+func (d *deployment) cacheSettles(images []string) {
+	d.t.Helper()
+	foreign := func(name string) bool { return !slices.Contains(images, name) }
+	for deadline := time.Now().Add(10 * time.Second); slices.ContainsFunc(d.names("cache"), foreign); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			d.t.Errorf("the cache has %q; want nothing but active images, %q", d.names("cache"), images)
+			return
 		}
 	}
 }
