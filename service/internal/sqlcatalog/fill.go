@@ -86,13 +86,17 @@ func (d dialect) whole(ctx context.Context, from source, ids []glance.ID, o whol
 			return nil, err
 		}
 		for _, id := range part {
-			if im, ok := found[id]; ok {
+			if im, ok := found[folded(id)]; ok {
 				all = append(all, im)
 			}
 		}
 	}
 	return all, nil
 }
+
+// folded is an ID as maps have it: a server's collation takes "A" and "a" for the
+// same.
+func folded(id glance.ID) glance.ID { return glance.ID(strings.ToLower(string(id))) }
 
 // rows reads images and what belongs to them.
 func (d dialect) rows(ctx context.Context, from source, ids []glance.ID, o wholeOptions) (map[glance.ID]*glance.Image, []belonging, error) {
@@ -131,7 +135,7 @@ func (d dialect) rows(ctx context.Context, from source, ids []glance.ID, o whole
 		}
 		if c.kind.n == image {
 			im := c.imageCells.image()
-			found[im.ID] = im
+			found[folded(im.ID)] = im
 			continue
 		}
 		list = append(list, c.belonging())
@@ -147,7 +151,7 @@ func (d dialect) attach(list []belonging, images map[glance.ID]*glance.Image) er
 	// The parts of a union come in no promised order.
 	slices.SortFunc(list, func(a, b belonging) int { return cmp.Compare(a.row, b.row) })
 	for _, b := range list {
-		im, ok := images[b.image]
+		im, ok := images[folded(b.image)]
 		if !ok {
 			continue // of an image that is not to be seen
 		}

@@ -91,19 +91,23 @@ func (c *Catalog) check(im *glance.Image) error {
 
 // Get implements glance.Catalog. A deleted image comes with the properties and
 // tags that it had when it was deleted, and with all its locations.
-func (c *Catalog) Get(ctx context.Context, id glance.ID, deleted bool) (*glance.Image, error) {
-	var found []*glance.Image
-	err := c.retry(ctx, func() (err error) {
-		// One row and what is beside it is there sooner than a driver that
-		// listens for the end of ctx has begun to.
-		found, err = c.target.dialect.whole(context.WithoutCancel(ctx), c.single(), []glance.ID{id}, wholeOptions{deleted: deleted})
+func (c *Catalog) Get(ctx context.Context, id glance.ID, deleted bool) (im *glance.Image, err error) {
+	err = c.retry(ctx, func() error {
+		if !deleted && c.gatherer != nil {
+			im, err = c.gatherer.get(ctx, id)
+			return err
+		}
+		found, err := c.target.dialect.whole(context.WithoutCancel(ctx), c.single(), []glance.ID{id}, wholeOptions{deleted: deleted})
+		if len(found) > 0 {
+			im = found[0]
+		}
 		return err
 	})
-	if err == nil && len(found) == 0 {
+	if err == nil && im == nil {
 		err = glance.ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", id, err)
 	}
-	return found[0], nil
+	return im, nil
 }

@@ -1,6 +1,7 @@
 package sqlcatalog
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"glancectl/service/glance"
 
 	"github.com/go-sql-driver/mysql"
 	// The SQLite driver is only used by its name, "sqlite".
@@ -153,6 +156,9 @@ func (t target) open(c *Catalog, o Options) error {
 		c.readers = sql.OpenDB(connector)
 		c.writers = c.readers
 		c.prepared = &prepared{db: c.readers, known: make(map[string]*plan)}
+		c.gatherer = &gatherer{read: func(ctx context.Context, ids []glance.ID) ([]*glance.Image, error) {
+			return t.dialect.whole(ctx, c.prepared, ids, wholeOptions{})
+		}}
 		c.readers.SetConnMaxLifetime(o.IdleTimeout)
 		c.readers.SetMaxIdleConns(o.MaxOpen)
 		c.readers.SetMaxOpenConns(o.MaxOpen)

@@ -1,0 +1,121 @@
+package sqlcatalog
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"glancectl/service/glance"
+)
+
+const (
+	// flights is how many statements of a gatherer are under way at once.
+	flights = 2
+	// alone is after how long an image is asked for without the others: a
+	// connection that hangs must not keep everybody waiting.
+	alone = 50 * time.Millisecond
+)
+
+// A gatherer asks for many images at once. As long as the database has little
+// to do, every image is asked for by itself and at once; those that are wanted
+// while it is busy go together in the next statement. An image is never asked
+// for before it is wanted: what somebody has changed before is seen.
+type gatherer struct {
+	// read returns those of the images that there are.
+	read func(ctx context.Context, ids []glance.ID) ([]*glance.Image, error)
+
+	mu      sync.Mutex
+	flying  int
+	waiting []*want
+}
+
+// A want is an image that somebody waits for.
+type want struct {
+	id   glance.ID
+	done chan struct{} // closed when the rest is set
+	im   *glance.Image // nil if there is none
+	err  error
+}
+
+// get returns an image that nobody else has, nil if there is none.
+func (g *gatherer) get(ctx context.Context, id glance.ID) (*glance.Image, error) {
+	w := &want{id: id, done: make(chan struct{})}
+	g.mu.Lock()
+	if g.flying < flights {
+		g.flying++
+		g.mu.Unlock()
+		g.serve(ctx, []*want{w})
+		if next := g.next(); next != nil {
+			go g.fly(context.WithoutCancel(ctx), next)
+		}
+		return w.im, w.err
+	}
+	g.waiting = append(g.waiting, w)
+	g.mu.Unlock()
+	patience := time.NewTimer(alone)
+	defer patience.Stop()
+	select {
+	case <-w.done:
+		return w.im, w.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-patience.C:
+		own := &want{id: id, done: make(chan struct{})}
+		g.serve(ctx, []*want{own})
+		return own.im, own.err
+	}
+}
+
+// fly serves those who wait until there are none.
+func (g *gatherer) fly(ctx context.Context, batch []*want) {
+	for batch != nil {
+		g.serve(ctx, batch)
+		batch = g.next()
+	}
+}
+
+// next returns who waits by now; with nil the flight has ended.
+func (g *gatherer) next() []*want {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	batch := g.waiting
+	g.waiting = nil
+	if batch == nil {
+		g.flying--
+	}
+	return batch
+}
+
+// serve gets what a batch wants.
+func (g *gatherer) serve(ctx context.Context, batch []*want) {
+	ids := make([]glance.ID, 0, len(batch))
+	wanted := make(map[glance.ID]bool, len(batch))
+	for _, w := range batch {
+		if !wanted[folded(w.id)] {
+			wanted[folded(w.id)] = true
+			ids = append(ids, w.id)
+		}
+	}
+	// Statements of a few lengths are enough, and their plans are kept.
+	for len(ids)&(len(ids)-1) != 0 {
+		ids = append(ids, ids[len(ids)-1])
+	}
+	// One row and what is beside it is there sooner than a driver that listens
+	// for the end of ctx has begun to.
+	list, err := g.read(context.WithoutCancel(ctx), ids)
+	found := make(map[glance.ID]*glance.Image, len(list))
+	for _, im := range list {
+		found[folded(im.ID)] = im
+	}
+	for _, w := range batch {
+		w.err = err
+		im := found[folded(w.id)]
+		if im != nil && !wanted[folded(w.id)] { // the first has the image, the others copies
+			im = im.Clone()
+		}
+		w.im, wanted[folded(w.id)] = im, false
+	}
+	for _, w := range batch { // from here on the images are theirs
+		close(w.done)
+	}
+}

@@ -1,0 +1,139 @@
+package sqlcatalog
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"glancectl/service/glance"
+)
+
+// A tower lets statements of a gatherer go one by one.
+type tower struct {
+	begun chan []glance.ID
+	land  chan error
+}
+
+func newTower() (*tower, *gatherer) {
+	w := &tower{make(chan []glance.ID), make(chan error)}
+	return w, &gatherer{read: w.read}
+}
+
+func (w *tower) read(_ context.Context, ids []glance.ID) ([]*glance.Image, error) {
+	w.begun <- slices.Clone(ids)
+	if err := <-w.land; err != nil {
+		return nil, err
+	}
+	var list []*glance.Image
+	for _, id := range ids {
+		if id != "nothing" {
+			list = append(list, &glance.Image{ID: id, Properties: map[string]string{}})
+		}
+	}
+	return list, nil
+}
+
+// waits blocks until n wants are waiting.
+func (g *gatherer) waits(t *testing.T, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		g.mu.Lock()
+		have := len(g.waiting)
+		g.mu.Unlock()
+		if have == n {
+			return
+		}
+	}
+	t.Fatalf("there are never %d who wait", n)
+}
+
+// Whoever comes while the database is busy goes with the next statement, and
+// nobody before being there.
+func TestGather(t *testing.T) {
+	w, g := newTower()
+	var wg sync.WaitGroup
+	get := func(id glance.ID, want error) {
+		wg.Go(func() {
+			im, err := g.get(t.Context(), id)
+			switch {
+			case !errors.Is(err, want):
+				t.Errorf("get %s: %v; want %v", id, err, want)
+			case err == nil && id == "nothing" && im != nil, err == nil && id != "nothing" && (im == nil || im.ID != id):
+				t.Errorf("get %s = %v", id, im)
+			case im != nil:
+				im.Properties["mine"] = "x" // which is a race if it is somebody else's
+			}
+		})
+	}
+	for _, id := range []glance.ID{"a", "b"} { // one after the other, each at once
+		get(id, nil)
+		if ids := <-w.begun; !slices.Equal(ids, []glance.ID{id}) {
+			t.Errorf("statement for %v; want %s", ids, id)
+		}
+	}
+	for n, id := range []glance.ID{"c", "d", "c", "nothing"} {
+		get(id, nil)
+		g.waits(t, n+1)
+	}
+	w.land <- nil
+	ids := <-w.begun
+	slices.Sort(ids)
+	if ids = slices.Compact(ids); !slices.Equal(ids, []glance.ID{"c", "d", "nothing"}) {
+		t.Errorf("the next statement is for %v; want c, d and nothing", ids)
+	}
+	broken := errors.New("broken")
+	w.land <- nil
+	w.land <- nil
+	wg.Wait()
+	// Afterwards the first one goes at once again; an error is for its own.
+	get("e", broken)
+	<-w.begun
+	w.land <- broken
+	wg.Wait()
+	get("f", nil)
+	<-w.begun
+	w.land <- nil
+	wg.Wait()
+	if g.flying != 0 || len(g.waiting) != 0 {
+		t.Errorf("at the end %d fly and %d wait", g.flying, len(g.waiting))
+	}
+}
+
+// Who waits for long asks alone, and who goes away is not waited for.
+func TestGatherPatience(t *testing.T) {
+	w, g := newTower()
+	var wg sync.WaitGroup
+	for range flights { // connections that hang
+		wg.Go(func() {
+			if _, err := g.get(t.Context(), "hangs"); err != nil {
+				t.Error(err)
+			}
+		})
+		<-w.begun
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	wg.Go(func() {
+		if _, err := g.get(ctx, "a"); !errors.Is(err, context.Canceled) {
+			t.Errorf("get for somebody who went away: %v; want %v", err, context.Canceled)
+		}
+	})
+	g.waits(t, 1)
+	cancel()
+	wg.Go(func() {
+		if im, err := g.get(t.Context(), "b"); im == nil || im.ID != "b" || err != nil {
+			t.Errorf("get = %v, %v; want b", im, err)
+		}
+	})
+	if ids := <-w.begun; !slices.Equal(ids, []glance.ID{"b"}) {
+		t.Errorf("statement for %v; want b alone", ids)
+	}
+	for range flights + 1 {
+		w.land <- nil
+	}
+	<-w.begun // those who waited, though nobody does any more
+	w.land <- nil
+	wg.Wait()
+}
