@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -20,9 +21,27 @@ func (c *Catalog) List(ctx context.Context, q glance.Query) (list []*glance.Imag
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
-	p := pageQuery{q: q, order: order}
+	read := func(ctx context.Context) ([]*glance.Image, error) {
+		return c.listNow(ctx, pageQuery{q: q, order: order})
+	}
+	if c.sharer == nil || q.Limit < 0 {
+		list, err = read(ctx)
+	} else {
+		var key []byte
+		if key, err = json.Marshal(q); err == nil { // who asks is in it
+			list, err = c.sharer.get(ctx, string(key), read)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	return list, nil
+}
+
+// listNow reads a page.
+func (c *Catalog) listNow(ctx context.Context, p pageQuery) (list []*glance.Image, err error) {
 	same := false
-	if c.prepared != nil && q.Limit > 0 {
+	if c.prepared != nil && p.q.Limit > 0 {
 		// Without a transaction, which would be two trips more.
 		err = c.retry(ctx, func() error {
 			list, same, err = c.list(ctx, c.single(), p)
@@ -35,10 +54,7 @@ func (c *Catalog) List(ctx context.Context, q glance.Query) (list []*glance.Imag
 			return err
 		})
 	}
-	if err != nil {
-		return nil, fmt.Errorf("list images: %w", err)
-	}
-	return list, nil
+	return list, err
 }
 
 // list returns the images of one page. It chooses them first and then reads

@@ -48,8 +48,9 @@ type Catalog struct {
 	// prepared has the plans of what is read most; nil for SQLite, which has no
 	// use for them.
 	prepared *prepared
-	// gatherer asks for images, likewise.
+	// gatherer asks for images and sharer for lists, likewise.
 	gatherer *gatherer
+	sharer   *sharer
 	now      func() time.Time
 	owner    string
 	// window is how many images a page is looked for among before the planner

@@ -156,6 +156,7 @@ func (t target) open(c *Catalog, o Options) error {
 		c.readers = sql.OpenDB(connector)
 		c.writers = c.readers
 		c.prepared = &prepared{db: c.readers, known: make(map[string]*plan)}
+		c.sharer = &sharer{lists: make(map[string]*turns)}
 		c.gatherer = &gatherer{read: func(ctx context.Context, ids []glance.ID) ([]*glance.Image, error) {
 			return t.dialect.whole(ctx, c.prepared, ids, wholeOptions{})
 		}}
