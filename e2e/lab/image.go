@@ -36,6 +36,8 @@ var (
 	keystonePrepare string
 	//go:embed scripts/web.sh
 	webScript string
+	//go:embed scripts/rabbit.sh
+	rabbitScript string
 	//go:embed scripts/glance.sh
 	glanceScript string
 	//go:embed scripts/glance-prepare.sh
@@ -100,6 +102,13 @@ func webImage() image {
 	return image{name: "web", below: &node, packages: []string{"nginx-light"}, script: webScript}
 }
 
+// rabbitImage has a RabbitMQ and an rsyslog: what the service speaks to that is
+// neither a database nor a Keystone.
+func rabbitImage() image {
+	node := nodeImage()
+	return image{name: "rabbit", below: &node, packages: []string{"rabbitmq-server", "rsyslog"}, script: rabbitScript}
+}
+
 // Build builds all images that are missing, but for those that only a
 // benchmark needs.
 func Build(ctx context.Context, log io.Writer) error {
@@ -109,7 +118,7 @@ func Build(ctx context.Context, log io.Writer) error {
 	if err := Install(ctx, log); err != nil {
 		return err
 	}
-	for _, top := range []image{keystoneImage(), peerImage()} { // the others are below them
+	for _, top := range []image{keystoneImage(), peerImage(), rabbitImage()} { // the others are below them
 		if _, err := top.build(ctx, log); err != nil {
 			return err
 		}

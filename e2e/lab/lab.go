@@ -2,7 +2,8 @@
 // Debian systems with systemd, sshd and cron, booted by systemd-nspawn, each
 // in a network namespace of its own behind one bridge. A database node has
 // MariaDB, an authentication node has Keystone and the OpenStack clients, a
-// peer node has the original OpenStack Glance with a MariaDB.
+// peer node has the original OpenStack Glance with a MariaDB, a message queue
+// node has RabbitMQ.
 //
 // It needs root on Debian. The end-to-end tests and the command e2e/cmd/lab
 // use it. It knows nothing of image services: what is tested comes from
@@ -32,6 +33,7 @@ const (
 	DatabaseNode   = "db-node"
 	KeystoneNode   = "auth-node"
 	PeerNode       = "peer-node"
+	RabbitNode     = "mq-node"
 	Operator       = "ops" // an ordinary user on every node who may sudo without a password
 	Region         = "RegionOne"
 	AuthURL        = "http://10.77.0.5:5000/v3"
@@ -41,6 +43,7 @@ const (
 	databaseNumber = 4
 	keystoneNumber = 5
 	peerNumber     = 6
+	rabbitNumber   = 7
 	imageNumber    = 20 // image-1 is the one after
 )
 
@@ -51,6 +54,7 @@ type Config struct {
 	Database   bool // db-node
 	Nginx      bool // the image nodes have an nginx, which does not run
 	Peer       bool // peer-node: OpenStack Glance, configured and started by package e2e/peer
+	Rabbit     bool // mq-node: RabbitMQ, without a user that may come from elsewhere, and rsyslog
 	// DiskMiB limits what a node can write, by the node's name.
 	DiskMiB map[string]int
 	// Detach leaves the lab running when its owner ends, until Down.
@@ -187,6 +191,11 @@ func (l *Lab) plan(ctx context.Context) error {
 	}
 	if l.config.Peer {
 		if err := add(PeerNode, peerNumber, peerImage(), speaksFirst("3306")); err != nil {
+			return err
+		}
+	}
+	if l.config.Rabbit {
+		if err := add(RabbitNode, rabbitNumber, rabbitImage(), takesAMQP); err != nil {
 			return err
 		}
 	}

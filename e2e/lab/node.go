@@ -188,6 +188,26 @@ func speaksFirst(port string) func(*Node) func(context.Context) error {
 	}
 }
 
+// takesAMQP is ready when a broker answers to the header of its protocol.
+func takesAMQP(n *Node) func(context.Context) error {
+	return func(ctx context.Context) error {
+		dialer := net.Dialer{Timeout: 2 * time.Second}
+		c, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(n.Address, "5672"))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			return err
+		}
+		if _, err := c.Write([]byte("AMQP\x00\x00\x09\x01")); err != nil {
+			return err
+		}
+		_, err = c.Read(make([]byte, 1))
+		return err
+	}
+}
+
 // answersHTTP is ready when the address answers with a status below 500.
 func answersHTTP(url string) func(*Node) func(context.Context) error {
 	return func(*Node) func(context.Context) error {

@@ -37,8 +37,9 @@ type site struct {
 }
 
 // newSite starts the machine. The database there was made by the original.
-func newSite(t *testing.T) *site {
-	s := &site{bench: newBench(t, lab.Config{Peer: true}, lab.PeerNode)}
+func newSite(t *testing.T, c lab.Config) *site {
+	c.Peer = true
+	s := &site{bench: newBench(t, c, lab.PeerNode)}
 	s.config.Stores = []string{"one", "two"}
 	s.config.Options = "[DEFAULT]\nmetadata_encryption_key = " + sealKey + "\nimage_property_quota = 1000\n"
 	program, err := os.ReadFile("../../bin/glanced")
@@ -352,7 +353,7 @@ func (s *site) goOn(base string) {
 // TestMoveOverAndBack has a database that each of the two made and filled
 // served by the other, with no step in between, and then by both at once.
 func TestMoveOverAndBack(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, lab.Config{})
 	t.Run("over on SQLite", func(t *testing.T) {
 		s := &site{s.as(t, "root"), s.config}
 		s.config.Database = "sqlite:///" + peer.DataDir + "/theirs.sqlite"
