@@ -263,6 +263,9 @@ func (s *Images) endImport(ctx context.Context, r *run, id ID, d *delivery) {
 		if err == nil {
 			err = s.catalog.Update(ctx, before, after)
 		}
+		if err == nil {
+			s.notify(ctx, Event{Type: "image.update", Image: after})
+		}
 	}
 	if errors.Is(err, ErrNotFound) {
 		s.letGo(ctx, id)

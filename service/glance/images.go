@@ -71,20 +71,6 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// A Notifier is told what happened, after it happened. It must not block for
-// long and must not change the image.
-type Notifier interface {
-	Notify(ctx context.Context, e Event)
-}
-
-// An Event is something that happened to an image.
-type Event struct {
-	Type   string // image.create, image.upload, image.member.delete and so on
-	Image  *Image
-	Member *Member // for image.member.*
-	Err    error   // set when the event is about a failure
-}
-
 const defaultQuota = 128
 
 // NothingAllowed is a quota that lets nothing through.
@@ -291,12 +277,6 @@ func denied(r Rule) error {
 }
 
 func (s *Images) now() time.Time { return s.o.Now().UTC().Truncate(time.Second) }
-
-func (s *Images) notify(ctx context.Context, e Event) {
-	if s.o.Notify != nil {
-		s.o.Notify.Notify(ctx, e)
-	}
-}
 
 // Clone returns a copy of im that shares nothing with it.
 func (im *Image) Clone() *Image {

@@ -247,13 +247,14 @@ func (s *Images) run(ctx context.Context, r *run, importing *Image, req ImportRe
 // succeeded ends the task of an import that made the image active, or found it
 // so.
 func (s *Images) succeeded(ctx context.Context, r *run, active *Image, from Status) {
-	r.end(ctx, TaskSuccess, func(t *Task) {
-		t.Message, t.Result = r.progress(), resultOf(active)
-	})
 	s.notify(ctx, Event{Type: "image.upload", Image: active})
 	if from != Active {
 		s.notify(ctx, Event{Type: "image.activate", Image: active})
 	}
+	s.notify(ctx, Event{Type: "image.update", Image: active})
+	r.end(ctx, TaskSuccess, func(t *Task) {
+		t.Message, t.Result = r.progress(), resultOf(active)
+	})
 }
 
 // resultOf is what comes of a task that brought data into im. An ID needs no
@@ -297,7 +298,8 @@ func (s *Images) bring(ctx context.Context, r *run, im *Image, req ImportRequest
 	if err := s.limitImport(ctx, im, req); err != nil {
 		return nil, err
 	}
-	s.notify(ctx, Event{Type: "image.prepare", Image: im})
+	s.notify(ctx, Event{Type: "image.update", Image: im})
+	s.notify(ctx, Event{Type: "image.prepare", Image: im, Store: to.to[0].ID})
 	if req.Method == CopyImage {
 		if im.Size != nil {
 			to.size = *im.Size

@@ -147,7 +147,7 @@ func TestStageAndImport(t *testing.T) {
 	if err := h.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := h.events.take(), "image.prepare, image.upload, image.activate"; got != want {
+	if got, want := h.events.take(), "task.create, task.run, task.processing, image.update, image.prepare, image.upload, image.activate, image.update, task.success"; got != want {
 		t.Errorf("events = %s; want %s", got, want)
 	}
 }
@@ -210,7 +210,7 @@ func TestImportFails(t *testing.T) {
 			if err := h.Drain(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if got, want := h.events.take(), "image.prepare, image.upload failed"; got != want {
+			if got, want := h.events.take(), "task.create, task.run, task.processing, image.update, image.prepare, image.update, task.failure, image.upload failed"; got != want {
 				t.Errorf("events = %s; want %s", got, want)
 			}
 		})

@@ -176,6 +176,7 @@ func (s *Images) newTask(ctx context.Context, t Task) (*run, error) {
 	if err := s.imports.Tasks.CreateTask(ctx, &t); err != nil {
 		return nil, fmt.Errorf("create task: %w", err)
 	}
+	s.notifyTask(ctx, "create", &t)
 	return &run{s: s, task: &t}, nil
 }
 
@@ -188,7 +189,14 @@ func (r *run) change(ctx context.Context, f func(t *Task)) error {
 	if err := r.s.imports.Tasks.UpdateTask(ctx, r.task, after); err != nil {
 		return err
 	}
+	moved := after.Status != r.task.Status
 	r.task = after
+	if moved {
+		if after.Status == TaskProcessing {
+			r.s.notifyTask(ctx, "run", after)
+		}
+		r.s.notifyTask(ctx, string(after.Status), after)
+	}
 	return nil
 }
 

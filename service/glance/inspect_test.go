@@ -97,7 +97,7 @@ func TestJudge(t *testing.T) {
 					t.Errorf("Upload: %q; want %q", err, want)
 				}
 				h.isFresh(t, im.ID)
-				if got, want := h.events.take(), "image.prepare, image.upload failed"; got != want {
+				if got, want := h.events.take(), "image.update, image.prepare, image.update, image.upload failed"; got != want {
 					t.Errorf("events = %s; want %s", got, want)
 				}
 				return

@@ -39,6 +39,7 @@ func (s *Images) Stage(ctx context.Context, id ID, r io.Reader, o UploadOptions)
 	if err := s.claim(ctx, before, uploading); err != nil {
 		return err
 	}
+	s.notify(ctx, Event{Type: "image.update", Image: uploading})
 	staged := uploading.Clone()
 	var n int64
 	if err = s.limit(ctx, ImageCountUploading, 0); err == nil {
@@ -53,8 +54,10 @@ func (s *Images) Stage(ctx context.Context, id ID, r io.Reader, o UploadOptions)
 		ctx = context.WithoutCancel(ctx)
 		s.unstage(ctx, id)
 		s.giveBack(ctx, uploading)
+		return incoming(id, err)
 	}
-	return incoming(id, err)
+	s.notify(ctx, Event{Type: "image.update", Image: staged})
+	return nil
 }
 
 // stage writes data to the staging area, up to the size limit.
@@ -109,5 +112,9 @@ func (s *Images) requeue(ctx context.Context, im *Image) error {
 	if err := queued.moveTo(Queued); err != nil {
 		return err
 	}
-	return s.catalog.Update(ctx, im, queued)
+	if err := s.catalog.Update(ctx, im, queued); err != nil {
+		return err
+	}
+	s.notify(ctx, Event{Type: "image.update", Image: queued})
+	return nil
 }

@@ -88,12 +88,15 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 	}
 	if o.Size > s.o.MaxSize {
 		// Whoever is over both is told of the quota, as ever.
-		return incoming(id, cmp.Or(s.admit(ctx, id, o.Size), tooLarge()))
+		err := cmp.Or(s.admit(ctx, id, o.Size), tooLarge())
+		s.notify(ctx, Event{Type: "image.upload", Image: before, Err: err})
+		return incoming(id, err)
 	}
 	if err := s.claim(ctx, before, saving); err != nil {
 		return err
 	}
-	s.notify(ctx, Event{Type: "image.prepare", Image: saving})
+	s.notify(ctx, Event{Type: "image.update", Image: saving})
+	s.notify(ctx, Event{Type: "image.prepare", Image: saving, Store: store.ID})
 	active, err := s.receive(ctx, store, saving, incomingData{r, o})
 	if err != nil {
 		to := Queued
@@ -105,6 +108,7 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 	}
 	s.notify(ctx, Event{Type: "image.upload", Image: active})
 	s.notify(ctx, Event{Type: "image.activate", Image: active})
+	s.notify(ctx, Event{Type: "image.update", Image: active})
 	return nil
 }
 
@@ -160,12 +164,12 @@ func (s *Images) claim(ctx context.Context, before, saving *Image) error {
 
 // release gives the image the status that it has after a failed upload.
 func (s *Images) release(ctx context.Context, saving *Image, to Status, cause error) {
-	s.notify(ctx, Event{Type: "image.upload", Image: saving, Err: cause})
 	if to == Killed {
 		s.kill(ctx, saving)
-		return
+	} else {
+		s.giveBack(ctx, saving)
 	}
-	s.giveBack(ctx, saving)
+	s.notify(ctx, Event{Type: "image.upload", Image: saving, Err: cause})
 }
 
 func tooLarge() error {

@@ -41,7 +41,7 @@ func TestUpload(t *testing.T) {
 	if got, err := h.read(as(t, "member t1"), im.ID, 0, -1); err != nil || got != data {
 		t.Errorf("download yields %d bytes, %v; want the %d uploaded", len(got), err, len(data))
 	}
-	if got, want := h.events.take(), "image.prepare, image.upload, image.activate"; got != want {
+	if got, want := h.events.take(), "image.update, image.prepare, image.upload, image.activate, image.update"; got != want {
 		t.Errorf("events = %s; want %s", got, want)
 	}
 }

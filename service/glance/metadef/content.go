@@ -42,15 +42,16 @@ func pick[T named](ns *Namespace, list []T, name, missing string) (found T, err 
 	return list[at], nil
 }
 
-// drop takes the entry of that name out of list, or returns missing as a
-// refusal.
-func drop[T named](ns *Namespace, list *[]T, name, missing string) error {
+// drop takes the entry of that name out of list and returns it, or missing as
+// a refusal.
+func drop[T named](ns *Namespace, list *[]T, name, missing string) (gone T, err error) {
 	at := find(ns, *list, name)
 	if at < 0 {
-		return refuse(glance.ErrNotFound, missing, name)
+		return gone, refuse(glance.ErrNotFound, missing, name)
 	}
+	gone = (*list)[at]
 	*list = slices.Concat((*list)[:at], (*list)[at+1:])
-	return nil
+	return gone, nil
 }
 
 // free returns nil if e may take a name: nobody but itself has it.
@@ -87,20 +88,27 @@ func (d *Definitions) Associate(ctx context.Context, namespace string, a *Associ
 	if err != nil {
 		return nil, err
 	}
-	return ns.Associations[find(ns, ns.Associations, a.Name)], nil
+	added := ns.Associations[find(ns, ns.Associations, a.Name)]
+	d.notify(ctx, Event{Type: "metadef_resource_type.create", Namespace: ns, Association: added})
+	return added, nil
 }
 
 // Dissociate removes the association with a type of resource.
 func (d *Definitions) Dissociate(ctx context.Context, namespace, resourceType string) error {
 	e := edit{namespace: namespace, missing: noNamespace, rule: glance.RemoveMetadefResourceTypeAssociation}
-	_, err := d.change(ctx, e, func(ns *Namespace) error {
+	var gone *Association
+	ns, err := d.change(ctx, e, func(ns *Namespace) error {
 		at := ns.association(resourceType)
 		if at < 0 {
 			return refuse(glance.ErrNotFound, "Failed to find resource type %s to delete", resourceType)
 		}
+		gone = ns.Associations[at]
 		ns.Associations = slices.Concat(ns.Associations[:at], ns.Associations[at+1:])
 		return ns.keeps("resource-type-association", resourceType)
 	})
+	if err == nil {
+		d.notify(ctx, Event{Type: "metadef_resource_type.delete", Namespace: ns, Association: gone})
+	}
 	return err
 }
 
@@ -177,7 +185,9 @@ func (d *Definitions) AddProperty(ctx context.Context, namespace string, p *Prop
 	if err != nil {
 		return nil, err
 	}
-	return ns.Properties[find(ns, ns.Properties, p.Name)], nil
+	added := ns.Properties[find(ns, ns.Properties, p.Name)]
+	d.notify(ctx, Event{Type: "metadef_property.create", Namespace: ns, Property: added})
+	return added, nil
 }
 
 // SetProperty replaces a property, its name included.
@@ -200,32 +210,42 @@ func (d *Definitions) SetProperty(ctx context.Context, namespace, name string, p
 	if err != nil {
 		return nil, err
 	}
-	return ns.Properties[find(ns, ns.Properties, p.Name)], nil
+	changed := ns.Properties[find(ns, ns.Properties, p.Name)]
+	d.notify(ctx, Event{Type: "metadef_property.update", Namespace: ns, Property: changed, Old: name})
+	return changed, nil
 }
 
 // RemoveProperty removes a property.
 func (d *Definitions) RemoveProperty(ctx context.Context, namespace, name string) error {
 	e := edit{namespace: namespace, missing: noNamespace, rule: glance.RemoveMetadefProperty}
-	_, err := d.change(ctx, e, func(ns *Namespace) error {
-		if err := drop(ns, &ns.Properties, name, noProperty); err != nil {
+	var gone *Property
+	ns, err := d.change(ctx, e, func(ns *Namespace) (err error) {
+		if gone, err = drop(ns, &ns.Properties, name, noProperty); err != nil {
 			return err
 		}
 		return ns.keeps("property", name)
 	})
+	if err == nil {
+		d.notify(ctx, Event{Type: "metadef_property.delete", Namespace: ns, Property: gone})
+	}
 	return err
 }
 
 // RemoveProperties removes all properties of a namespace.
 func (d *Definitions) RemoveProperties(ctx context.Context, namespace string) error {
-	return d.empty(ctx, namespace, glance.DeleteMetadefNamespace, func(ns *Namespace) { ns.Properties = nil })
+	e := edit{namespace: namespace, missing: noNamespace, rule: glance.DeleteMetadefNamespace}
+	return d.empty(ctx, e, "properties", func(ns *Namespace) { ns.Properties = nil })
 }
 
 // empty carries out the removal of everything of a kind.
-func (d *Definitions) empty(ctx context.Context, namespace string, r glance.Rule, f func(ns *Namespace)) error {
-	_, err := d.change(ctx, edit{namespace: namespace, missing: noNamespace, rule: r}, func(ns *Namespace) error {
+func (d *Definitions) empty(ctx context.Context, e edit, kind string, f func(ns *Namespace)) error {
+	ns, err := d.change(ctx, e, func(ns *Namespace) error {
 		f(ns)
 		return ns.unprotected()
 	})
+	if err == nil {
+		d.notify(ctx, Event{Type: "metadef_namespace.delete_" + kind, Namespace: ns})
+	}
 	return err
 }
 
@@ -269,7 +289,9 @@ func (d *Definitions) AddObject(ctx context.Context, namespace string, o *Object
 	if err != nil {
 		return err
 	}
-	o.Entry = ns.Objects[find(ns, ns.Objects, o.Name)].Entry
+	added := ns.Objects[find(ns, ns.Objects, o.Name)]
+	o.Entry = added.Entry
+	d.notify(ctx, Event{Type: "metadef_object.create", Namespace: ns, Object: added})
 	return nil
 }
 
@@ -293,25 +315,32 @@ func (d *Definitions) SetObject(ctx context.Context, namespace, name string, o *
 	if err != nil {
 		return err
 	}
-	o.Entry = ns.Objects[find(ns, ns.Objects, o.Name)].Entry
+	changed := ns.Objects[find(ns, ns.Objects, o.Name)]
+	o.Entry = changed.Entry
+	d.notify(ctx, Event{Type: "metadef_object.update", Namespace: ns, Object: changed, Old: name})
 	return nil
 }
 
 // RemoveObject removes an object.
 func (d *Definitions) RemoveObject(ctx context.Context, namespace, name string) error {
 	e := edit{namespace: namespace, missing: noSuchMetadata, rule: glance.DeleteMetadefObject}
-	_, err := d.change(ctx, e, func(ns *Namespace) error {
-		if err := drop(ns, &ns.Objects, name, noObject); err != nil {
+	var gone *Object
+	ns, err := d.change(ctx, e, func(ns *Namespace) (err error) {
+		if gone, err = drop(ns, &ns.Objects, name, noObject); err != nil {
 			return err
 		}
 		return ns.keeps("object", name)
 	})
+	if err == nil {
+		d.notify(ctx, Event{Type: "metadef_object.delete", Namespace: ns, Object: gone})
+	}
 	return err
 }
 
 // RemoveObjects removes all objects of a namespace.
 func (d *Definitions) RemoveObjects(ctx context.Context, namespace string) error {
-	return d.empty(ctx, namespace, glance.DeleteMetadefNamespace, func(ns *Namespace) { ns.Objects = nil })
+	e := edit{namespace: namespace, missing: noNamespace, rule: glance.DeleteMetadefNamespace}
+	return d.empty(ctx, e, "objects", func(ns *Namespace) { ns.Objects = nil })
 }
 
 // A TagQuery says which tags of a namespace a list has. The zero value means
@@ -386,7 +415,9 @@ func (d *Definitions) AddTag(ctx context.Context, namespace, name string) (*Tag,
 	if err != nil {
 		return nil, err
 	}
-	return ns.Tags[find(ns, ns.Tags, name)], nil
+	added := ns.Tags[find(ns, ns.Tags, name)]
+	d.notifyTags(ctx, ns, []*Tag{added})
+	return added, nil
 }
 
 // addTag adds a tag; namespace is the name that ns was asked for by.
@@ -407,7 +438,7 @@ func (ns *Namespace) addTag(name, namespace string) error {
 // Glance.
 func (d *Definitions) AddTags(ctx context.Context, namespace string, names []string, keep bool) error {
 	e := edit{namespace, noNamespace, glance.AddMetadefTags, tagExists, fmt.Sprint(names)}
-	_, err := d.change(ctx, e, func(ns *Namespace) error {
+	ns, err := d.change(ctx, e, func(ns *Namespace) error {
 		if !keep && len(names) > 0 {
 			ns.Tags = nil
 		}
@@ -418,7 +449,13 @@ func (d *Definitions) AddTags(ctx context.Context, namespace string, names []str
 		}
 		return nil
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		d.notifyTags(ctx, ns, []*Tag{ns.Tags[find(ns, ns.Tags, name)]})
+	}
+	return nil
 }
 
 // SetTag gives a tag another name.
@@ -441,18 +478,24 @@ func (d *Definitions) SetTag(ctx context.Context, namespace, name, to string) (*
 	if err != nil {
 		return nil, err
 	}
-	return ns.Tags[find(ns, ns.Tags, to)], nil
+	changed := ns.Tags[find(ns, ns.Tags, to)]
+	d.notify(ctx, Event{Type: "metadef_tag.update", Namespace: ns, Tag: changed, Old: name})
+	return changed, nil
 }
 
 // RemoveTag removes a tag.
 func (d *Definitions) RemoveTag(ctx context.Context, namespace, name string) error {
 	e := edit{namespace: namespace, missing: noNamespace, rule: glance.DeleteMetadefTag}
-	_, err := d.change(ctx, e, func(ns *Namespace) error {
-		if err := drop(ns, &ns.Tags, name, noTag); err != nil {
+	var gone *Tag
+	ns, err := d.change(ctx, e, func(ns *Namespace) (err error) {
+		if gone, err = drop(ns, &ns.Tags, name, noTag); err != nil {
 			return err
 		}
 		return ns.keeps("tag", name)
 	})
+	if err == nil {
+		d.notify(ctx, Event{Type: "metadef_tag.delete", Namespace: ns, Tag: gone})
+	}
 	return err
 }
 
@@ -461,5 +504,6 @@ func (d *Definitions) RemoveTags(ctx context.Context, namespace string) error {
 	if _, err := d.read(ctx, namespace, noNamespace, glance.DeleteMetadefNamespace); err != nil {
 		return err
 	}
-	return d.empty(ctx, namespace, glance.DeleteMetadefTags, func(ns *Namespace) { ns.Tags = nil })
+	e := edit{namespace: namespace, missing: noNamespace, rule: glance.DeleteMetadefTags}
+	return d.empty(ctx, e, "tags", func(ns *Namespace) { ns.Tags = nil })
 }

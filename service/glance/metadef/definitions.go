@@ -15,13 +15,15 @@ import (
 // (ErrNotFound). Errors that a caller should read are a *glance.Refusal.
 // Definitions is safe for concurrent use.
 type Definitions struct {
-	catalog Catalog
-	policy  glance.Policy
+	catalog  Catalog
+	policy   glance.Policy
+	notifier Notifier
 }
 
 // Options are the optional settings of New. The zero value is ready to use.
 type Options struct {
 	Policy glance.Policy // nil means glance.DefaultPolicy
+	Notify Notifier      // nil means nobody is told
 }
 
 // New returns the definitions in a catalog.
@@ -29,7 +31,7 @@ func New(catalog Catalog, o Options) *Definitions {
 	if o.Policy == nil {
 		o.Policy = glance.DefaultPolicy{}
 	}
-	return &Definitions{catalog: catalog, policy: o.Policy}
+	return &Definitions{catalog: catalog, policy: o.Policy, notifier: o.Notify}
 }
 
 func refuse(kind error, format string, args ...any) error {
@@ -210,6 +212,7 @@ func (d *Definitions) Create(ctx context.Context, ns *Namespace) error {
 	if err != nil {
 		return fmt.Errorf("create namespace %s: %w", ns.Name, err)
 	}
+	d.notifyCreated(ctx, ns)
 	return nil
 }
 
@@ -263,7 +266,11 @@ func (d *Definitions) Update(ctx context.Context, name string, to *Namespace) (*
 	if errors.Is(err, glance.ErrExists) {
 		return nil, refuse(glance.ErrExists, "Invalid update. It would result in a duplicate metadata definition namespace with the same name of %s", to.Name)
 	}
-	return changed, d.failed(err, name)
+	if err != nil {
+		return nil, d.failed(err, name)
+	}
+	d.notify(ctx, Event{Type: "metadef_namespace.update", Namespace: changed, Old: name})
+	return changed, nil
 }
 
 // failed returns the error of a change in a namespace.
@@ -282,10 +289,15 @@ func (d *Definitions) failed(err error, name string) error {
 
 // Delete removes a namespace with all that it holds.
 func (d *Definitions) Delete(ctx context.Context, name string) error {
-	if _, err := d.read(ctx, name, noNamespace, glance.DeleteMetadefNamespace); err != nil {
+	ns, err := d.read(ctx, name, noNamespace, glance.DeleteMetadefNamespace)
+	if err != nil {
 		return err
 	}
-	return d.failed(d.catalog.Remove(ctx, name, (*Namespace).unprotected), name)
+	if err := d.catalog.Remove(ctx, name, (*Namespace).unprotected); err != nil {
+		return d.failed(err, name)
+	}
+	d.notify(ctx, Event{Type: "metadef_namespace.delete", Namespace: ns})
+	return nil
 }
 
 // unprotected returns nil if things can be deleted in ns.
