@@ -12,6 +12,7 @@ require (
 	github.com/melbahja/goph v1.5.2
 	github.com/ncw/swift/v2 v2.0.5
 	github.com/pelletier/go-toml/v2 v2.4.3
+	github.com/rabbitmq/amqp091-go v1.16.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/skeema/knownhosts v1.3.3
 	github.com/spf13/cobra v1.10.2

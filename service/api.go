@@ -31,6 +31,10 @@ func RunAPI(ctx context.Context, o Options) error {
 	defer p.end()
 	p.session = p.openSession()
 	defer p.session.close()
+	if p.told, err = p.openNotifications(); err != nil {
+		return err
+	}
+	defer p.told.close()
 	catalog, err := p.catalog()
 	if err != nil {
 		return err
@@ -64,7 +68,7 @@ func RunAPI(ctx context.Context, o Options) error {
 		Prefix:         prefix,
 		MaxRequestID:   unlimited(p.Server.MaxRequestID),
 		Log:            p.log,
-		Definitions:    metadef.New(catalog.Metadefs(), metadef.Options{Policy: rules}),
+		Definitions:    metadef.New(catalog.Metadefs(), metadef.Options{Policy: rules, Notify: p.told.ofDefinitions()}),
 	}
 	if control != nil {
 		options.Cache = control
@@ -134,7 +138,7 @@ func RunRegistry(ctx context.Context, o Options) error {
 		NoREST:       !p.V1.REST,
 		NoRPC:        !p.V1.RPC,
 		Tasks:        catalog.Tasks(),
-		Definitions:  metadef.New(catalog.Metadefs(), metadef.Options{Policy: rules}),
+		Definitions:  metadef.New(catalog.Metadefs(), metadef.Options{Policy: rules, Notify: p.told.ofDefinitions()}),
 		Log:          p.log,
 	})
 	handler, err := p.handler(app, rules, map[config.Stage]filter{config.VersionFilter: through})

@@ -144,10 +144,18 @@ enable_proxy_headers_parsing = True
 	d.want(200, `"next"`, "GET", "/v2/images", "")
 	d.want(204, "", "PUT", "/v2/images/"+imageB+"/tags/a", "")
 	d.want(413, "", "PUT", "/v2/images/"+imageB+"/tags/b", "")
-	for _, event := range []string{" INFO glance.notifier [req-", "] image.create image=" + imageA + " status=queued", "] image.upload image=" + imageA + " status=active"} {
+	for _, event := range []string{
+		` INFO oslo.messaging.notification.image.create [req-`,
+		`"event_type":"image.create","priority":"INFO","payload":{"id":"` + imageA + `"`,
+		` ERROR oslo.messaging.notification.image.upload [req-`,
+		`"priority":"ERROR","payload":"Failed to upload image data for image ` + imageB + ` due to internal error: The provided image is too large."`,
+	} {
 		if !strings.Contains(d.log.String(), event) {
-			t.Errorf("the log has no %q", event)
+			t.Errorf("the log has no %q:\n%s", event, d.log)
 		}
+	}
+	if strings.Contains(d.log.String(), "file:///") {
+		t.Error("the log has a location")
 	}
 }
 

@@ -9,7 +9,6 @@
 package service
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -96,6 +95,7 @@ type process struct {
 	o        Options
 	session  *session             // of the api
 	area     *importArea          // of the api; nil: nothing is imported
+	told     *notifications       // of the api; nil: nobody is
 	keystone *keystone.Middleware // nil as long as nobody needs it
 	output   *oslolog.Log
 	log      *slog.Logger
@@ -172,10 +172,8 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *
 		DefaultStore:     byDefault,
 		DelayedDelete:    p.Images.DelayedDelete,
 		Cache:            cache,
+		Notify:           p.told.ofImages(),
 		Log:              p.log,
-	}
-	if p.Images.Notifier == "logging" {
-		o.Notify = &eventLog{p.log.With(slog.String(oslolog.NameKey, "glance.notifier"))}
 	}
 	if p.area != nil {
 		o.Import = p.area.ImportOptions
@@ -205,25 +203,4 @@ func (p *process) cache() (*imagecache.Cache, error) {
 		return nil, p.fault("[DEFAULT] image_cache_dir: %w", err)
 	}
 	return c, nil
-}
-
-// An eventLog writes a line about everything that happens to an image: the
-// notifier strategy "logging".
-type eventLog struct{ log *slog.Logger }
-
-// Notify implements glance.Notifier.
-func (l *eventLog) Notify(ctx context.Context, e glance.Event) {
-	attrs := []slog.Attr{slog.String("image", string(e.Image.ID)), slog.String("status", string(e.Image.Status))}
-	if e.Image.Owner != nil {
-		attrs = append(attrs, slog.String("owner", *e.Image.Owner))
-	}
-	if e.Member != nil {
-		attrs = append(attrs, slog.String("member", e.Member.ProjectID))
-	}
-	level := slog.LevelInfo
-	if e.Err != nil {
-		level = slog.LevelError
-		attrs = append(attrs, slog.Any("error", e.Err))
-	}
-	l.log.LogAttrs(ctx, level, e.Type, attrs...)
 }

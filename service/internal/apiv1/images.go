@@ -113,24 +113,27 @@ func (a *API) data(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", octets)
 	w.Header().Set("Content-Length", strconv.FormatInt(*im.Size, 10))
 	w.WriteHeader(http.StatusOK)
-	a.send(w, r, rc, *im.Size)
+	sent := a.send(w, r, rc, *im.Size)
+	data.Sent(r.Context(), sent, sent == *im.Size)
 	return nil
 }
 
 const sendSize = 256 << 10
 
-// send copies n bytes to the client. It is too late for an answer when that
-// fails; the connection then ends short, which the client sees.
-func (a *API) send(w http.ResponseWriter, r *http.Request, rc io.Reader, n int64) {
+// send copies n bytes to the client and returns how many it sent. It is too
+// late for an answer when that fails; the connection then ends short, which the
+// client sees.
+func (a *API) send(w http.ResponseWriter, r *http.Request, rc io.Reader, n int64) int64 {
 	// Plain copying with a large buffer, and not sendfile, which io.Copy would
 	// choose and which is the slower of the two.
 	sent, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{rc}, make([]byte, min(sendSize, n)))
 	if r.Context().Err() != nil {
-		return // the client went away
+		return sent // the client went away
 	}
 	if err != nil || sent != n {
 		a.o.Log.WarnContext(r.Context(), "download ended early", "path", r.URL.Path, "sent", sent, "size", n, "error", err)
 	}
+	return sent
 }
 
 // remove deletes an image.

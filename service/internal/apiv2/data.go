@@ -86,15 +86,17 @@ func (a *API) download(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.Set("Content-Length", strconv.FormatInt(size, 10))
 	w.WriteHeader(code)
-	a.send(w, r, rc, size)
+	sent := a.send(w, r, rc, size)
+	data.Sent(r.Context(), sent, sent == size)
 	return nil
 }
 
 const sendSize = 256 << 10
 
-// send copies n bytes to the client. It is too late for an answer when that
-// fails; the connection then ends short, which the client sees.
-func (a *API) send(w http.ResponseWriter, r *http.Request, rc io.Reader, n int64) {
+// send copies n bytes to the client and returns how many it sent. It is too
+// late for an answer when that fails; the connection then ends short, which the
+// client sees.
+func (a *API) send(w http.ResponseWriter, r *http.Request, rc io.Reader, n int64) int64 {
 	buf, ok := a.buffers.Get().(*[sendSize]byte)
 	if !ok {
 		buf = new([sendSize]byte)
@@ -104,11 +106,12 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, rc io.Reader, n int64
 	// choose and which is the slower of the two in BenchmarkDownload.
 	sent, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{rc}, buf[:])
 	if r.Context().Err() != nil {
-		return // the client went away
+		return sent // the client went away
 	}
 	if err != nil || sent != n {
 		a.o.Log.WarnContext(r.Context(), "download ended early", "path", r.URL.Path, "sent", sent, "size", n, "error", err)
 	}
+	return sent
 }
 
 // A span is a part of the data that a request asks for.

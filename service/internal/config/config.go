@@ -55,6 +55,7 @@ type Settings struct {
 	Limits   Limits
 	Keys     KeyManager
 	V1       V1
+	Notify   Notifications
 	Health   Health
 	CORS     []Origin
 	Pipeline Pipeline // of API and Registry
@@ -114,7 +115,6 @@ type Images struct {
 	ShowDirectURL    bool
 	LimitDefault     int
 	LimitMax         int
-	Notifier         string // "noop" or "logging"
 }
 
 // Cache is the cache of image data.

@@ -75,8 +75,9 @@ func TestDefaults(t *testing.T) {
 		Images: config.Images{
 			MaxSize: 1 << 40, PropertyQuota: 128, TagQuota: 128, MemberQuota: 128, HashAlgo: "sha512",
 			VMDKTypes: []string{"streamOptimized", "monolithicSparse"}, RequireFormat: true,
-			LimitDefault: 25, LimitMax: 1000, Notifier: "noop",
+			LimitDefault: 25, LimitMax: 1000,
 		},
+		Notify:   config.Notifications{Publisher: "image.localhost"},
 		Places:   config.Places{Quota: 10, Retries: 3},
 		Cache:    config.Cache{MaxSize: 10 << 30, ExtraToFree: 0.2, StallTimeout: 24 * time.Hour, GracePeriod: time.Hour},
 		Scrub:    config.Scrub{Every: 5 * time.Minute},
@@ -168,8 +169,6 @@ func TestOptions(t *testing.T) {
 		{"show_image_direct_url = True", func(s *config.Settings) any { return s.Images.ShowDirectURL }, true},
 		{"limit_param_default = 5", func(s *config.Settings) any { return s.Images.LimitDefault }, 5},
 		{"api_limit_max = 5", func(s *config.Settings) any { return s.Images.LimitMax }, 5},
-		{"notifier_strategy = Logging", func(s *config.Settings) any { return s.Images.Notifier }, "logging"},
-		{"notifier_strategy = default", func(s *config.Settings) any { return s.Images.Notifier }, "noop"},
 		{"image_cache_dir = /c/", func(s *config.Settings) any { return s.Cache.Dir }, "/c"},
 		{"image_cache_datadir = /c", func(s *config.Settings) any { return s.Cache.Dir }, "/c"},
 		{"image_cache_max_size = 5KB", func(s *config.Settings) any { return s.Cache.MaxSize }, int64(5 << 10)},
@@ -313,7 +312,7 @@ workers = two
 image_size_cap = 10 gigs
 image_cache_percent_extra_to_free = 20
 hashing_algorithm = md5
-notifier_strategy = rabbit
+notifier_strategy = qpid
 syslog_log_facility = LOG_LOCAL9
 image_cache_dir = cache
 public_endpoint = glance.example.com
@@ -328,10 +327,10 @@ CONF:6: [DEFAULT] backlog: "0" is not a number from 1 on
 CONF:14: [DEFAULT] public_endpoint: "glance.example.com" is not an http or https URL
 CONF:8: [DEFAULT] image_size_cap: "10 gigs" is not a size of at least 1 bytes, such as 10737418240 or 10GB
 CONF:10: [DEFAULT] hashing_algorithm: "md5" is not one of sha256, sha384, sha512
-CONF:11: [DEFAULT] notifier_strategy: "rabbit" is not one of noop, logging, default
 CONF:13: [DEFAULT] image_cache_dir: "cache" is not an absolute path
 CONF:16: [DEFAULT] image_cache_max_size: "99999999TB" is not a size of at least 0 bytes, such as 10737418240 or 10GB
-CONF:9: [DEFAULT] image_cache_percent_extra_to_free: "20" is not a number from 0 to 1`},
+CONF:9: [DEFAULT] image_cache_percent_extra_to_free: "20" is not a number from 0 to 1
+CONF:11: [DEFAULT] notifier_strategy: "qpid" is not one of noop, logging, rabbit, default`},
 		{config.API, "[DEFAULT]\ncert_file = /a\nowner_is_tenant = no\nshow_multiple_locations = False\n" + minimal + "[profiler]\nenabled = yes\n",
 			`CONF:2: [DEFAULT] cert_file: not supported: TLS is not served; put a proxy in front
 CONF:3: [DEFAULT] owner_is_tenant: not supported: images belong to projects

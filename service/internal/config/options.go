@@ -31,6 +31,7 @@ func (r *reader) settings(p Program) *Settings {
 		Limits:   r.limits(),
 		CORS:     r.cors(),
 		V1:       r.v1(),
+		Notify:   r.notifications(),
 		LockPath: r.text(os.Getenv("OSLO_LOCK_PATH"), "oslo_concurrency.lock_path", "DEFAULT.lock_path"),
 		Schema:   r.beside("schema-image.json"),
 		Metadefs: r.directory("/etc/glance/metadefs", "DEFAULT.metadata_source_path"),
@@ -90,7 +91,7 @@ func (r *reader) server(p Program) Server {
 }
 
 func (r *reader) images() Images {
-	im := Images{
+	return Images{
 		MaxSize:       r.size(1<<40, 1, "DEFAULT.image_size_cap"),
 		PropertyQuota: r.quota(128, "DEFAULT.image_property_quota"),
 		TagQuota:      r.quota(128, "DEFAULT.image_tag_quota"),
@@ -108,12 +109,7 @@ func (r *reader) images() Images {
 		ShowDirectURL: r.boolean(false, "DEFAULT.show_image_direct_url"),
 		LimitDefault:  r.number(25, 1, "DEFAULT.limit_param_default"),
 		LimitMax:      r.number(1000, 1, "DEFAULT.api_limit_max"),
-		Notifier:      r.choice("noop", []string{"noop", "logging", "default"}, "DEFAULT.notifier_strategy"),
 	}
-	if im.Notifier == "default" {
-		im.Notifier = "noop" // what it was called for one release
-	}
-	return im
 }
 
 // tolerateMBR says whether the one check that there is of partition tables is
