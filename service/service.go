@@ -139,6 +139,9 @@ func (p *process) end() { p.output.Close() }
 // catalog opens the database. It does not connect.
 func (p *process) catalog() (*sqlcatalog.Catalog, error) {
 	o := sqlcatalog.Options{IdleTimeout: p.Database.Recycle, Key: string(p.Database.Key)}
+	if p.program == config.Manage {
+		o.Patience = -1 // to change a large table takes what it takes
+	}
 	if p.session != nil {
 		o.Owner = p.session.name
 	}

@@ -92,17 +92,20 @@ func (c *Catalog) check(im *glance.Image) error {
 // Get implements glance.Catalog. A deleted image comes with the properties and
 // tags that it had when it was deleted, and with all its locations.
 func (c *Catalog) Get(ctx context.Context, id glance.ID, deleted bool) (im *glance.Image, err error) {
-	err = c.retry(ctx, func() error {
-		if !deleted && c.gatherer != nil {
+	if !deleted && c.gatherer != nil {
+		err = c.retry(ctx, func() error {
 			im, err = c.gatherer.get(ctx, id)
 			return err
-		}
-		found, err := c.target.dialect.whole(context.WithoutCancel(ctx), c.single(), []glance.ID{id}, wholeOptions{deleted: deleted})
-		if len(found) > 0 {
-			im = found[0]
-		}
-		return err
-	})
+		})
+	} else {
+		err = c.connected(ctx, func() error {
+			found, err := c.target.dialect.whole(context.WithoutCancel(ctx), c.single(), []glance.ID{id}, wholeOptions{deleted: deleted})
+			if len(found) > 0 {
+				im = found[0]
+			}
+			return err
+		})
+	}
 	if err == nil && im == nil {
 		err = glance.ErrNotFound
 	}

@@ -43,7 +43,7 @@ func (c *Catalog) listNow(ctx context.Context, p pageQuery) (list []*glance.Imag
 	same := false
 	if c.prepared != nil && p.q.Limit > 0 {
 		// Without a transaction, which would be two trips more.
-		err = c.retry(ctx, func() error {
+		err = c.connected(ctx, func() error {
 			list, same, err = c.list(ctx, c.single(), p)
 			return err
 		})

@@ -33,21 +33,31 @@ type plan struct {
 	given bool   // up
 }
 
-// take returns the plan of a statement, which the caller gives back once the
-// statement was called.
-func (p *prepared) take(ctx context.Context, query string) (*plan, error) {
+// find returns the plan of a statement if there is one, as take does.
+func (p *prepared) find(query string) (*plan, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known, ok := p.known[query]; ok {
+	known, ok := p.known[query]
+	if ok {
 		p.use(known)
+	}
+	return known, ok
+}
+
+// take returns the plan of a statement, which the caller gives back once the
+// statement was called. To make one takes a connection of its own: whoever has
+// one already must not wait for it.
+func (p *prepared) take(ctx context.Context, query string) (*plan, error) {
+	if known, ok := p.find(query); ok {
 		return known, nil
 	}
-	p.mu.Unlock() // it may take its time: others go on
+	// It may take its time: others go on.
 	stmt, err := p.db.PrepareContext(ctx, query)
-	p.mu.Lock()
 	if err != nil {
 		return nil, err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if known, ok := p.known[query]; ok { // somebody else was faster
 		p.use(known)
 		return known, stmt.Close()
@@ -103,7 +113,7 @@ func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) 
 	return known.stmt.QueryContext(ctx, args...)
 }
 
-// within is the same in a transaction.
+// within is the same in a transaction, and has no plans made.
 type within struct {
 	*prepared
 	tx *sql.Tx
@@ -111,9 +121,9 @@ type within struct {
 
 // QueryContext implements source.
 func (w within) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	known, err := w.take(ctx, query)
-	if err != nil {
-		return nil, err
+	known, ok := w.find(query)
+	if !ok {
+		return w.tx.QueryContext(ctx, query, args...)
 	}
 	defer w.giveBack(known)
 	return w.tx.StmtContext(ctx, known.stmt).QueryContext(ctx, args...)

@@ -28,6 +28,10 @@ type Options struct {
 	IdleTimeout time.Duration
 	// MaxOpen bounds the connections in use at once; 0 means 20.
 	MaxOpen int
+	// Patience is how long a database server may say nothing while it is asked
+	// something, before it counts as away; 0 means a minute, which is more than
+	// it waits for a lock by itself. Negative means for ever.
+	Patience time.Duration
 	// Owner is the name of this process in the claims that it makes on images;
 	// empty means that it makes none.
 	Owner string
@@ -51,6 +55,7 @@ type Catalog struct {
 	// gatherer asks for images and sharer for lists, likewise.
 	gatherer *gatherer
 	sharer   *sharer
+	lanes    *lanes // at the connections to a server; nil for SQLite
 	now      func() time.Time
 	owner    string
 	// window is how many images a page is looked for among before the planner
@@ -86,6 +91,9 @@ func Open(url string, o Options) (*Catalog, error) {
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = time.Hour
 	}
+	if o.Patience == 0 {
+		o.Patience = time.Minute
+	}
 	if err := t.open(c, o); err != nil {
 		return nil, err
 	}
@@ -107,7 +115,7 @@ func (c *Catalog) time() time.Time { return c.now().UTC().Truncate(time.Second) 
 
 // read runs f on one consistent state of the database.
 func (c *Catalog) read(ctx context.Context, f func(tx *sql.Tx) error) error {
-	return c.retry(ctx, func() error {
+	return c.connected(ctx, func() error {
 		tx, err := c.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		if err != nil {
 			return err
@@ -124,7 +132,7 @@ func (c *Catalog) read(ctx context.Context, f func(tx *sql.Tx) error) error {
 // gives up on the transaction to let another one through, f runs again: it
 // must have no effect but those on tx.
 func (c *Catalog) write(ctx context.Context, f func(tx *sql.Tx) error) error {
-	return c.retry(ctx, func() error {
+	return c.connected(ctx, func() error {
 		tx, err := c.writers.BeginTx(ctx, nil)
 		if err != nil {
 			return err
@@ -135,6 +143,12 @@ func (c *Catalog) write(ctx context.Context, f func(tx *sql.Tx) error) error {
 		}
 		return tx.Commit()
 	})
+}
+
+// connected is retry for an f that uses one connection at a time, as soon as
+// there is one.
+func (c *Catalog) connected(ctx context.Context, f func() error) error {
+	return c.retry(ctx, func() error { return c.lanes.use(ctx, f) })
 }
 
 // attempts is how often a transaction that meets others is tried. Twenty

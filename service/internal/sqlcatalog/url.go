@@ -1,7 +1,6 @@
 package sqlcatalog
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -10,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"glancectl/service/glance"
 
 	"github.com/go-sql-driver/mysql"
 	// The SQLite driver is only used by its name, "sqlite".
@@ -137,7 +134,6 @@ func settings(c *mysql.Config, query string) error {
 	c.Loc = time.UTC
 	c.InterpolateParams = true // one round trip a statement instead of three
 	c.ClientFoundRows = true   // a row that is set to what it was counts too
-	c.Timeout = 10 * time.Second
 	// Without it a server may cut a value that is too long, and say nothing.
 	// MariaDB is besides to look up a list of keys without first trying out how
 	// many rows each has; releases before 10.2.18 always try.
@@ -149,21 +145,7 @@ func settings(c *mysql.Config, query string) error {
 // open gives c its pools.
 func (t target) open(c *Catalog, o Options) error {
 	if t.server != nil {
-		connector, err := mysql.NewConnector(t.server)
-		if err != nil {
-			return errors.New("database connection: the driver refuses these settings")
-		}
-		c.readers = sql.OpenDB(connector)
-		c.writers = c.readers
-		c.prepared = &prepared{db: c.readers, known: make(map[string]*plan)}
-		c.sharer = &sharer{lists: make(map[string]*turns)}
-		c.gatherer = &gatherer{read: func(ctx context.Context, ids []glance.ID) ([]*glance.Image, error) {
-			return t.dialect.whole(ctx, c.prepared, ids, wholeOptions{})
-		}}
-		c.readers.SetConnMaxLifetime(o.IdleTimeout)
-		c.readers.SetMaxIdleConns(o.MaxOpen)
-		c.readers.SetMaxOpenConns(o.MaxOpen)
-		return nil
+		return c.connect(t.server, o)
 	}
 	var err error
 	if c.readers, err = sql.Open("sqlite", t.dsn("")); err != nil {
