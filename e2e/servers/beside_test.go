@@ -82,7 +82,7 @@ func (s *site) serve(database string) {
 func (s *site) configure(database string) {
 	s.t.Helper()
 	s.config.Database = database
-	text := s.config.Conf(peer.DataDir) + "[DEFAULT]\nbind_port = 9293\n[paste_deploy]\nconfig_file = /etc/glance/glance-api-paste.ini\n"
+	text := s.config.Conf(peer.DataDir) + "[DEFAULT]\nbind_port = 9293\ndefault_publisher_id = ours\n[paste_deploy]\nconfig_file = /etc/glance/glance-api-paste.ini\n"
 	name := filepath.Join(s.lab.Node(lab.PeerNode).Root, "/etc/glance/glanced.conf")
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		s.t.Fatal(err)
