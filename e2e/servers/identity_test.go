@@ -28,8 +28,8 @@ func TestRegistration(t *testing.T) {
 	t.Run("create", func(t *testing.T) {
 		b := b.as(t, "root")
 		want := []string{
-			"create project service", "create user glance", "create role admin for user glance on project service",
-			"create service glance (image)", "create public endpoint in RegionOne: http://10.77.0.21:9292",
+			"create project service", "create user glance", "create service glance (image)",
+			"create role admin for user glance on project service", "create public endpoint in RegionOne: http://10.77.0.21:9292",
 			"create internal endpoint in RegionOne: http://10.77.0.21:9292", "create admin endpoint in RegionOne: http://10.77.0.21:9292",
 		}
 		if diff := cmp.Diff(want, b.apply(g)); diff != "" {
