@@ -160,6 +160,26 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A Keystone that has just been started may forbid what it allows.
+func TestForbiddenAtFirst(t *testing.T) {
+	var mu sync.Mutex
+	asked := make(map[string]int)
+	server := httptest.NewServer(&keystone{t: t, fault: func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("X-Auth-Token") == "" {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		asked[r.URL.Path]++
+		return asked[r.URL.Path] == 1 && say(w, 403, "You are not authorized")
+	}})
+	defer server.Close()
+	changes, err := registration(server.URL).Observe(t.Context(), direct{}, new(provision.Facts))
+	if err != nil || len(changes) == 0 || asked["/v3/services"] != 2 {
+		t.Errorf("Observe = %v, %v after %v; want changes, with everything asked for twice", changes, err, asked)
+	}
+}
+
 // A Keystone that is being restarted is waited for, and whoever watches is
 // told once.
 func TestWaits(t *testing.T) {

@@ -24,6 +24,7 @@ const (
 	requestTimeout = 30 * time.Second
 	defaultWait    = time.Minute
 	pollInterval   = 500 * time.Millisecond
+	secondThought  = 250 * time.Millisecond
 )
 
 // A session is one way to the Keystone, on which the administrator logs in.
@@ -114,7 +115,24 @@ func (s *session) provider() *gophercloud.ProviderClient {
 	}
 	p.UseTokenLock()
 	p.UserAgent.Prepend("glancectl")
+	p.RetryFunc = askTwice
 	return p
+}
+
+// askTwice repeats a request that was forbidden, once. A process of a Keystone
+// that has just been started reads its policy while it judges the first
+// requests, and when several come at once it judges some by a policy that it
+// has not read yet. What is forbidden has changed nothing.
+func askTwice(ctx context.Context, _, _ string, _ *gophercloud.RequestOpts, err error, failures uint) error {
+	if failures > 1 || !gophercloud.ResponseCodeIs(err, http.StatusForbidden) {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return err
+	case <-time.After(secondThought):
+		return nil
+	}
 }
 
 // authenticate gets a token.
