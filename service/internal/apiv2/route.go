@@ -179,7 +179,11 @@ func undecodable() error {
 
 // imageID returns the image that the path names. What is no UUID is answered
 // like an image that is not there; format says how.
+// Who has no name may look, but nothing more, at whatever image.
 func imageID(r *http.Request, format string) (glance.ID, error) {
+	if r.Method != http.MethodGet && glance.CallerFrom(r.Context()).Anonymous {
+		return "", &fault.Fault{Code: http.StatusForbidden, Detail: "Read-only access"}
+	}
 	id, err := glance.ParseID(r.PathValue("id"))
 	if err != nil {
 		return "", notFound(format, r.PathValue("id"))
