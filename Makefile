@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-host quickstart quickstart-stop test check lint unit e2e bench bench-service lab lab-down golden fuzz clean FORCE
+.PHONY: help build build-host quickstart quickstart-stop test check lint unit e2e conformance bench bench-service lab lab-down golden fuzz clean FORCE
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ unit: ## unit tests with -race
 
 e2e: build ## the end-to-end tests alone, in the lab (root, Debian)
 	GLANCECTL_E2E=1 $(GO) test -count=1 -p 1 -timeout 60m ./e2e/...
+
+conformance: build-host ## glanced beside the original Glance, the same requests to both, and the clients (root, Debian)
+	GLANCECTL_E2E=1 $(GO) test -count=1 -timeout 20m ./e2e/conformance
 
 bench: build ## the table of benchmarks: 20 nodes, start time, memory (root, Debian)
 	GLANCECTL_E2E=1 $(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./e2e

@@ -43,7 +43,7 @@ if [ $lab = yes ]; then
 	(
 		wait_for() { while kill -0 "$1" 2>/dev/null; do sleep 1; done; }
 		wait_for $images
-		GLANCECTL_E2E=1 go test -count=1 -p 1 -timeout 40m ./e2e/lab ./e2e/peer ./e2e/servers
+		GLANCECTL_E2E=1 go test -count=1 -p 1 -timeout 40m ./e2e/lab ./e2e/peer ./e2e/servers ./e2e/conformance
 	) >bin/lab-tests.log 2>&1 &
 	machines=$!
 fi

@@ -54,8 +54,9 @@ type Config struct {
 	// is no Keystone: the headers X-Identity-Status (Confirmed), X-User-Id,
 	// X-Project-Id and X-Roles of a request are believed.
 	Keystone *Login
-	// Stores are the names of file stores, the default first. With none there
-	// is one store that has no name, as in releases before Stein.
+	// Stores are the names of stores, the default first: of files, unless the
+	// name has a kind behind it, as in web:http. With none there is one store
+	// that has no name, as in releases before Stein.
 	Stores []string
 	// Cache keeps a cache of image data and serves its management.
 	Cache bool
@@ -103,17 +104,34 @@ func (c Config) Conf(dir string) string {
 	return b.String() + c.Options + "\n"
 }
 
+// Dirs are the directories that Conf names, below its dir. They have to be
+// there.
+func (c Config) Dirs() []string {
+	all := []string{"staging", "images", "tasks", "lock", "cache"}
+	for _, name := range c.Stores {
+		if !strings.Contains(name, ":") {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
 // stores writes what says where image data is kept.
 func (c Config) stores(line func(string, ...any), dir string) {
 	if len(c.Stores) == 0 {
 		line("[glance_store]\nstores = file,http\ndefault_store = file\nfilesystem_store_datadir = %s/images", dir)
 		return
 	}
-	line("[DEFAULT]\nenabled_backends = %s:file", strings.Join(c.Stores, ":file,"))
-	line("[glance_store]\ndefault_backend = %s", c.Stores[0])
-	for _, name := range c.Stores {
-		line("[%s]\nfilesystem_store_datadir = %s/%[1]s\nstore_description = the files of %[1]s", name, dir)
+	kinds := make([]string, len(c.Stores))
+	for i, name := range c.Stores {
+		kinds[i] = name
+		if !strings.Contains(name, ":") {
+			kinds[i] += ":file"
+			line("[%s]\nfilesystem_store_datadir = %s/%[1]s\nstore_description = the files of %[1]s", name, dir)
+		}
 	}
+	line("[DEFAULT]\nenabled_backends = %s", strings.Join(kinds, ","))
+	line("[glance_store]\ndefault_backend = %s", c.Stores[0])
 	line("[os_glance_staging_store]\nfilesystem_store_datadir = %s/staging", dir)
 	line("[os_glance_tasks_store]\nfilesystem_store_datadir = %s/tasks", dir)
 }
@@ -155,7 +173,7 @@ func Configure(ctx context.Context, l *lab.Lab, c Config) error {
 	if err != nil {
 		return err
 	}
-	dirs := "staging images tasks lock cache " + strings.Join(c.Stores, " ")
+	dirs := strings.Join(c.Dirs(), " ")
 	_, err = l.Run(ctx, lab.PeerNode, "chown glance: "+confFile+"; cd "+DataDir+"; install -d -o glance -g glance -m 750 "+dirs)
 	return err
 }
