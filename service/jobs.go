@@ -22,6 +22,8 @@ import (
 // for each image that it failed at.
 func RunScrubber(ctx context.Context, o Options) error {
 	return runJob(ctx, config.Scrubber, o, func(p *process) (job, error) {
+		// Should it die while it puts an image in order, a later run finds that.
+		p.session = &session{name: glance.NewUUID()}
 		catalog, err := p.catalog()
 		if err != nil {
 			return job{}, err

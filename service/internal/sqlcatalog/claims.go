@@ -25,11 +25,8 @@ var (
 
 // claim does to the claim on an image what an update of it does.
 func (c *Catalog) claim(ctx context.Context, tx *sql.Tx, before, after *glance.Image) error {
-	if c.owner == "" {
-		return nil
-	}
 	change := glance.ClaimChange(before, after)
-	if change == glance.KeepClaim {
+	if change == glance.KeepClaim || change == glance.TakeClaim && c.owner == "" {
 		return nil
 	}
 	if change == glance.EndClaim {
