@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"glancectl/service/glance"
@@ -343,6 +344,68 @@ func (h *house) isAt(t *testing.T, id glance.ID, want glance.Status, objects int
 	}
 }
 
+// isStuck checks that the data of an image cannot be removed.
+func (h *house) isStuck(t *testing.T, id glance.ID) {
+	t.Helper()
+	im := h.get(t, id)
+	if im.Status != glance.PendingDelete || im.Locations[0].Status != glance.Removing || h.store.Len() != 1 {
+		t.Errorf("image is %s, its location %s, with %d objects in the store; want pending_delete, removing, 1", im.Status, im.Locations[0].Status, h.store.Len())
+	}
+	is(t, "Restore", h.Restore(as(t, "admin"), id), glance.ErrConflict)
+}
+
+// TestRestore: what waits for Scrub can come back, and nothing else.
+func TestRestore(t *testing.T) {
+	h := newHouse(t, glance.Options{DelayedDelete: true})
+	im := h.active(t, "data", func(d *glance.Draft) { d.Properties = map[string]string{"a": "b"} })
+	is(t, "Restore of an active image", h.Restore(as(t, "admin"), im.ID), glance.ErrConflict)
+	is(t, "Restore of none", h.Restore(as(t, "admin"), number(99)), glance.ErrNotFound)
+	if err := h.Delete(as(t, "member t1"), im.ID); err != nil {
+		t.Fatal(err)
+	}
+	is(t, "Restore by a member", h.Restore(as(t, "member t1"), im.ID), glance.ErrForbidden)
+	is(t, "Restore", h.Restore(as(t, "admin"), im.ID), nil)
+	h.isAt(t, im.ID, glance.Active, 1)
+	if got, err := h.read(as(t, "member t1"), im.ID, 0, -1); err != nil || got != "data" || h.get(t, im.ID).Properties["a"] != "b" {
+		t.Errorf("read = %q, %v, %v; want data and the property", got, err, h.get(t, im.ID).Properties)
+	}
+	if err := h.Delete(as(t, "member t1"), im.ID); err != nil {
+		t.Fatal(err)
+	}
+	is(t, "Scrub", h.Scrub(as(t, "admin"), im.ID), nil)
+	is(t, "Restore of a scrubbed image", h.Restore(as(t, "admin"), im.ID), glance.ErrConflict)
+}
+
+// Of a scrubber and one who restores, at the same time, one wins; no image is
+// active without data.
+func TestRestoreBesideScrub(t *testing.T) {
+	h := newHouse(t, glance.Options{DelayedDelete: true})
+	for range 200 {
+		im := h.active(t, "data")
+		if err := h.Delete(as(t, "member t1"), im.ID); err != nil {
+			t.Fatal(err)
+		}
+		var scrubbed, restored error
+		var both sync.WaitGroup
+		both.Go(func() { scrubbed = h.Scrub(as(t, "admin"), im.ID) })
+		both.Go(func() { restored = h.Restore(as(t, "admin"), im.ID) })
+		both.Wait()
+		switch {
+		case scrubbed == nil:
+			is(t, "Restore after Scrub", restored, glance.ErrConflict)
+			h.isAt(t, im.ID, glance.Deleted, 0)
+		default:
+			is(t, "Scrub after Restore", scrubbed, glance.ErrConflict)
+			is(t, "Restore", restored, nil)
+			h.isAt(t, im.ID, glance.Active, 1)
+			if err := h.Delete(as(t, "member t1"), im.ID); err != nil {
+				t.Fatal(err)
+			}
+			is(t, "Scrub", h.Scrub(as(t, "admin"), im.ID), nil)
+		}
+	}
+}
+
 // When the store does not remove the data the image is deleted all the same,
 // and Scrub finds the rest.
 func TestDeleteWithBrokenStore(t *testing.T) {
@@ -360,9 +423,9 @@ func TestDeleteWithBrokenStore(t *testing.T) {
 		if err := h.Delete(as(t, "member t1"), im.ID); err != nil {
 			t.Fatal(err)
 		}
-		h.isAt(t, im.ID, glance.PendingDelete, 1)
+		h.isStuck(t, im.ID)
 		is(t, "Scrub", h.Scrub(as(t, "admin"), im.ID), io.ErrClosedPipe)
-		h.isAt(t, im.ID, glance.PendingDelete, 1)
+		h.isStuck(t, im.ID)
 		store.err = nil
 		is(t, "Scrub", h.Scrub(as(t, "admin"), im.ID), nil)
 		h.isAt(t, im.ID, glance.Deleted, 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Delete removes an image and its data. With DelayedDelete the data is left
@@ -85,10 +86,14 @@ func (s *Images) condemned(im *Image) (*Image, error) {
 	after.DeletedAt = &now
 	to := Deleted
 	for i, l := range after.Locations {
-		if l.Status == Active {
-			after.Locations[i].Status = PendingDelete
-			to = PendingDelete
+		if l.Status != Active {
+			continue
 		}
+		after.Locations[i].Status = PendingDelete
+		if !s.o.DelayedDelete && !s.o.Filtered { // a registry knows no such status
+			after.Locations[i].Status = Removing
+		}
+		to = PendingDelete
 	}
 	return after, after.moveTo(to)
 }
@@ -109,8 +114,56 @@ func (s *Images) Scrub(ctx context.Context, id ID) error {
 	if im.Status != PendingDelete {
 		return refuse(ErrConflict, "Image status transition from %s to %s is not allowed", im.Status, Deleted)
 	}
+	if im, err = s.begun(ctx, im); err != nil {
+		return fmt.Errorf("scrub image %s: %w", id, err)
+	}
 	_, err = s.bury(ctx, im)
 	return err
+}
+
+// begun records of an image that is pending_delete that its data is being
+// removed, before any of it is: nobody restores an image that will have none.
+func (s *Images) begun(ctx context.Context, im *Image) (*Image, error) {
+	after := im.Clone()
+	for i, l := range after.Locations {
+		if l.Status != Deleted {
+			after.Locations[i].Status = Removing
+		}
+	}
+	return after, s.catalog.Update(ctx, im, after)
+}
+
+// Restore takes an image in status PendingDelete back to Active, with all that
+// it had. ErrForbidden unless the caller is an admin, ErrNotFound if there never
+// was such an image, ErrConflict if it is in another status or if the removal
+// of its data has begun.
+func (s *Images) Restore(ctx context.Context, id ID) error {
+	if !CallerFrom(ctx).Admin {
+		return remark(ErrForbidden, "Only an admin may restore images.")
+	}
+	before, err := s.catalog.Get(ctx, id, true)
+	if err != nil {
+		return fmt.Errorf("restore image %s: %w", id, err)
+	}
+	if before.Status != PendingDelete {
+		return refuse(ErrConflict, "cannot restore the image from %s to active (wanted from_state=pending_delete)", before.Status)
+	}
+	after := before.Clone()
+	after.DeletedAt = nil
+	after.Locations = slices.DeleteFunc(after.Locations, func(l Location) bool { return l.Status == Deleted })
+	for i, l := range after.Locations {
+		if l.Status == Removing {
+			return refuse(ErrConflict, "cannot restore the image: the removal of its data has begun")
+		}
+		after.Locations[i].Status = Active
+	}
+	if err := after.moveTo(Active); err != nil {
+		return err
+	}
+	if err := s.catalog.Update(ctx, before, after); err != nil {
+		return fmt.Errorf("restore image %s: %w", id, err)
+	}
+	return nil
 }
 
 // bury removes the data of an image that is pending_delete, and returns the

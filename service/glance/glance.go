@@ -77,8 +77,13 @@ type Location struct {
 	// Structured has those values of Metadata that are no text: there they stand
 	// as JSON.
 	Structured map[string]json.RawMessage
-	Status     Status // Active, PendingDelete or Deleted
+	Status     Status // Active, PendingDelete, Removing or Deleted
 }
+
+// Removing is the status of a location of an image in status PendingDelete
+// whose data somebody has begun to remove: from then on it is too late to
+// restore the image.
+const Removing Status = "removing"
 
 // MemberStatus is what a project said to an image that is shared with it.
 type MemberStatus string
@@ -120,7 +125,9 @@ type Catalog interface {
 	// after.UpdatedAt. After status Deleted the row and all that belongs to
 	// it count as deleted. PendingDelete hides an image the same way, for Get
 	// and List alike, but the image keeps its locations, and an Update may
-	// still take it to Deleted or back to Active. An image is deleted only if
+	// still take it to Deleted or back to Active: back only if all its locations
+	// are in the status that they have in before, else ErrConflict, and of an
+	// image that is back nothing in before, where it is gone, is written. An image is deleted only if
 	// Protected is as in before and it has no location that before lacks, else
 	// ErrConflict. The property ImportLock is
 	// changed only if it is as in before, else ErrConflict and nothing is

@@ -458,4 +458,47 @@ func restore(t *testing.T, c glance.Catalog) {
 	if got.DeletedAt != nil {
 		t.Errorf("DeletedAt of a restored image is %v; want none", got.DeletedAt)
 	}
+	restoreOrRemove(t, c)
+}
+
+// restoreOrRemove checks that of who restores an image and who removes its data
+// the first one wins.
+func restoreOrRemove(t *testing.T, c glance.Catalog) {
+	_, deleted := change(t, c, id(1), func(im *glance.Image) { all(im, glance.PendingDelete) })
+	back := clone(deleted)
+	all(back, glance.Active)
+	removing := clone(deleted)
+	all(removing, glance.Removing)
+	removing.Status = glance.PendingDelete
+	deleted = get(t, c, id(1))
+	is(t, "restoring", c.Update(t.Context(), deleted, clone(back)), nil)
+	is(t, "removing what is back", c.Update(t.Context(), deleted, clone(removing)), glance.ErrConflict)
+	if n := len(get(t, c, id(1)).Locations); n != len(back.Locations) {
+		t.Errorf("an image that is back has %d locations; want %d", n, len(back.Locations))
+	}
+	for _, l := range get(t, c, id(1)).Locations {
+		if l.Status != glance.Active {
+			t.Errorf("location of an image that is back is %s; want active", l.Status)
+		}
+	}
+	change(t, c, id(1), func(im *glance.Image) { all(im, glance.PendingDelete) })
+	deleted = get(t, c, id(1))
+	if n := len(deleted.Locations); n != len(back.Locations) {
+		t.Errorf("an image that was back and is deleted has %d locations; want %d", n, len(back.Locations))
+	}
+	is(t, "removing", c.Update(t.Context(), deleted, clone(removing)), nil)
+	is(t, "restoring what is removed", c.Update(t.Context(), deleted, clone(back)), glance.ErrConflict)
+	for _, l := range get(t, c, id(1)).Locations {
+		if l.Status != glance.Removing {
+			t.Errorf("location of an image whose data is removed is %s; want removing", l.Status)
+		}
+	}
+}
+
+// all gives an image and its locations a status.
+func all(im *glance.Image, to glance.Status) {
+	im.Status = to
+	for i := range im.Locations {
+		im.Locations[i].Status = to
+	}
 }

@@ -92,6 +92,14 @@ func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error
 	if (moves || glance.FormatsDiffer(before, after)) && im.Status != before.Status {
 		return fmt.Errorf("image %s is %s, not %s: %w", im.ID, im.Status, before.Status, glance.ErrConflict)
 	}
+	if hidden(before) && !hidden(im) {
+		return fmt.Errorf("image %s is %s again: %w", im.ID, im.Status, glance.ErrConflict)
+	}
+	if hidden(before) && !hidden(after) && !slices.EqualFunc(im.Locations, before.Locations, func(a, b glance.Location) bool {
+		return a.URL == b.URL && a.Status == b.Status
+	}) {
+		return fmt.Errorf("image %s: the removal of its data has begun: %w", im.ID, glance.ErrConflict)
+	}
 	if hidden(after) && !hidden(before) && im.Protected != before.Protected {
 		return fmt.Errorf("image %s: protected has changed: %w", im.ID, glance.ErrConflict)
 	}

@@ -140,6 +140,11 @@ func (c *Catalog) updateBelongings(ctx context.Context, tx *sql.Tx, before, afte
 			return err
 		}
 	}
+	if gone(before.Status) && !gone(after.Status) {
+		if err := w.begun(ctx, before.Locations); err != nil {
+			return err
+		}
+	}
 	if gone(before.Status) && !gone(after.Status) && before.DeletedAt != nil {
 		if err := w.restoreAll(ctx, *before.DeletedAt); err != nil {
 			return err

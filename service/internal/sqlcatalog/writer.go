@@ -157,9 +157,13 @@ func (w writer) setLocations(ctx context.Context, before []glance.Location, im *
 	if len(before) == 0 && len(im.Locations) == 0 {
 		return nil
 	}
-	rows, err := w.locations(ctx, gone(im.Status))
+	restored := slices.ContainsFunc(before, func(l glance.Location) bool { return l.Status == glance.PendingDelete })
+	rows, err := w.locations(ctx, gone(im.Status) || restored)
 	if err != nil {
 		return err
+	}
+	if restored && !gone(im.Status) { // what was gone before stays so
+		rows = slices.DeleteFunc(rows, func(r locationRow) bool { return r.status == string(glance.Deleted) })
 	}
 	// The order of locations is that of their rows. A kept row must come after
 	// all that were kept before it, and after a new row nothing can be kept.
@@ -245,7 +249,7 @@ func locationStatus(image, location glance.Status) glance.Status {
 	switch {
 	case image == glance.Deleted:
 		return glance.Deleted
-	case image == glance.PendingDelete && location != glance.Deleted:
+	case image == glance.PendingDelete && location != glance.Deleted && location != glance.Removing:
 		return glance.PendingDelete
 	case location == "":
 		return glance.Active
@@ -322,6 +326,20 @@ func (w writer) endAll(ctx context.Context) error {
 			true, now, now, w.id, false)
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// begun returns ErrConflict if a location is not in the status that it was in.
+func (w writer) begun(ctx context.Context, before []glance.Location) error {
+	rows, err := w.locations(ctx, true)
+	if err != nil {
+		return err
+	}
+	for _, l := range before {
+		if slices.ContainsFunc(rows, func(r locationRow) bool { return r.row == l.ID && r.status != string(l.Status) }) {
+			return fmt.Errorf("%w: the removal of its data has begun", glance.ErrConflict)
 		}
 	}
 	return nil
