@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"time"
 
 	"glancectl/service/glance"
@@ -16,11 +17,20 @@ import (
 // RunScrubber removes the data of images that have been deleted for long
 // enough, and puts in order what uploads and imports have left that have said
 // nothing for an hour, of machines that do not come back: once, or again and
-// again if the configuration or o says daemon. As all jobs it holds a lock
+// again if the configuration or o says daemon, until ctx ends, which it looks
+// at between two images. Or it does what o says instead: restore one image that
+// still waits for it, or tell what is wrong between images and their data; then
+// what is found is an error. As all jobs it holds a lock
 // below lock_path, so that no two runs overlap; a run that finds it taken does
 // nothing and is no failure. It logs one line with counts at the end, and one
 // for each image that it failed at.
 func RunScrubber(ctx context.Context, o Options) error {
+	switch {
+	case o.Restore != "" && (o.Daemon || o.Check) || o.Check && o.Daemon:
+		return errors.New("of restore, check and daemon only one can be asked for")
+	case o.RemoveOrphans && !o.Check:
+		return errors.New("orphans are removed only with check")
+	}
 	return runJob(ctx, config.Scrubber, o, func(p *process) (job, error) {
 		// Should it die while it puts an image in order, a later run finds that.
 		p.session = &session{name: glance.NewUUID()}
@@ -33,6 +43,9 @@ func RunScrubber(ctx context.Context, o Options) error {
 		if err != nil {
 			return job{}, errors.Join(err, catalog.Close())
 		}
+		if o.Restore != "" || o.Check {
+			return p.instead(images, catalog.Close)
+		}
 		return job{
 			run: func(ctx context.Context) jobs.Report {
 				r := jobs.Scrub(ctx, catalog, images, time.Now().Add(-p.Scrub.After))
@@ -44,6 +57,36 @@ func RunScrubber(ctx context.Context, o Options) error {
 			close: catalog.Close,
 		}, nil
 	})
+}
+
+// instead returns what the scrubber is to do in place of scrubbing.
+func (p *process) instead(images *glance.Images, end func() error) (job, error) {
+	if !p.o.Check {
+		id, err := glance.ParseID(p.o.Restore)
+		if err != nil {
+			return job{}, errors.Join(err, end())
+		}
+		return job{close: end, alone: true, run: func(ctx context.Context) (r jobs.Report) {
+			err := images.Restore(glance.WithCaller(ctx, glance.Caller{Admin: true}), id)
+			if r.Fail(err); err == nil {
+				r.Done = 1
+			}
+			return r
+		}}, nil
+	}
+	out := p.o.Stdout
+	if out == nil {
+		out = os.Stdout
+	}
+	return job{close: end, alone: true, run: func(ctx context.Context) jobs.Report {
+		return jobs.Audit(ctx, images, p.o.RemoveOrphans, func(f glance.Finding) {
+			if f.Orphan {
+				fmt.Fprintf(out, "orphan %s %d bytes\n", f.URL, f.Size)
+				return
+			}
+			fmt.Fprintf(out, "missing %s %s\n", f.ID, f.URL)
+		})
+	}}, nil
 }
 
 // RunReaper removes invalid and stalled files from the cache.
@@ -91,9 +134,10 @@ func RunPrefetcher(ctx context.Context, o Options) error {
 type job struct {
 	run   func(ctx context.Context) jobs.Report
 	close func() error // nil means nothing to close
+	alone bool         // it is done once, whatever the configuration says
 }
 
-// runJob does the work of a job under its lock.
+// runJob does the work of a job under its lock, and records it.
 func runJob(ctx context.Context, program config.Program, o Options, open func(*process) (job, error)) error {
 	p, err := begin(program, o)
 	if err != nil {
@@ -107,19 +151,24 @@ func runJob(ctx context.Context, program config.Program, o Options, open func(*p
 	if err != nil {
 		return err
 	}
+	if !free && (o.Restore != "" || o.Check) {
+		return errors.New("another scrubber is at work here: end it, or wait for its end, and try again")
+	}
 	if !free {
 		p.log.Warn("nothing done: another run is at work")
+		p.recordSkipped()
 		return nil
 	}
 	defer unlock()
 	j, err := open(p)
 	if err != nil {
+		p.recordEnd(ctx, p.recordStart(), jobs.Report{Failures: []error{err}})
 		return err
 	}
 	if j.close != nil {
 		defer j.close()
 	}
-	if program != config.Scrubber || !p.Scrub.Daemon && !o.Daemon {
+	if program != config.Scrubber || j.alone || !p.Scrub.Daemon && !o.Daemon {
 		return p.once(ctx, j)
 	}
 	for {
@@ -147,8 +196,9 @@ func (p *process) once(ctx context.Context, j job) error {
 		ctx, cancel = context.WithTimeout(ctx, p.o.Timeout)
 		defer cancel()
 	}
-	start := time.Now()
+	start, run := time.Now(), p.recordStart()
 	report := j.run(ctx)
+	p.recordEnd(ctx, run, report)
 	for _, err := range report.Failures {
 		p.log.Error("failure", slog.Any("error", err))
 	}

@@ -48,6 +48,11 @@ type Options struct {
 	Timeout time.Duration // a run is broken off after this long; 0 means never
 	Jitter  time.Duration // a random wait, shorter than this, before it begins
 	Daemon  bool          // RunScrubber: as daemon = true in a file
+
+	// Of RunScrubber, in place of scrubbing.
+	Restore       string // the ID of an image to take back from pending_delete
+	Check         bool   // tell on Stdout which images have no data and which data has no image
+	RemoveOrphans bool   // with Check: remove data that has no image
 }
 
 // etc is where configuration is looked for if none is named.

@@ -164,6 +164,9 @@ func (p *program) flags(o *service.Options, stderr io.Writer) *flag.FlagSet {
 	if p.name == "scrubber" {
 		f.BoolVar(&o.Daemon, "daemon", false, "run again and again, every wakeup_time seconds")
 		f.BoolVar(&o.Daemon, "D", false, "short for --daemon")
+		f.StringVar(&o.Restore, "restore", "", "make the image of this `ID`, which is pending_delete, active again, and do nothing else")
+		f.BoolVar(&o.Check, "check", false, "say which images have no data and which data has no image, and do nothing else")
+		f.BoolVar(&o.RemoveOrphans, "remove-orphans", false, "with --check: remove data that has no image")
 	}
 	return f
 }

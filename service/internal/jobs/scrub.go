@@ -37,11 +37,63 @@ func Scrub(ctx context.Context, catalog glance.Catalog, images Scrubber, due tim
 			r.fail(fmt.Errorf("scrub: %w", err))
 			break
 		}
-		err := images.Scrub(ctx, im.id)
+		err := scrub(ctx, images, im.id)
 		switch {
 		case err == nil:
 			r.Done++
 			r.Bytes += im.size
+		case errors.Is(err, glance.ErrConflict), errors.Is(err, glance.ErrNotFound):
+			r.Skipped++
+		default:
+			r.fail(err)
+		}
+	}
+	return r
+}
+
+// scrub scrubs one image to its end, though ctx ends meanwhile, unless that is
+// at its deadline.
+func scrub(ctx context.Context, images Scrubber, id glance.ID) error {
+	whole := context.WithoutCancel(ctx)
+	if limit, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		whole, cancel = context.WithDeadline(whole, limit)
+		defer cancel()
+	}
+	return images.Scrub(whole, id)
+}
+
+// An Auditor compares images with the data that there is, as [glance.Images]
+// does.
+type Auditor interface {
+	Audit(ctx context.Context, do func(glance.Finding) error) error
+	RemoveOrphan(ctx context.Context, f glance.Finding) error
+}
+
+// Audit has everything told that is found to be wrong between images and
+// stores, which is what the report counts as failures, and has the data without
+// an image removed, if that is wanted.
+func Audit(ctx context.Context, images Auditor, remove bool, tell func(glance.Finding)) Report {
+	var r Report
+	ctx = asService(ctx)
+	var orphans []glance.Finding
+	r.Fail(images.Audit(ctx, func(f glance.Finding) error {
+		tell(f)
+		switch {
+		case !f.Orphan:
+			r.fail(fmt.Errorf("image %s: no data at %s", f.ID, f.URL))
+		case remove:
+			orphans = append(orphans, f)
+		default:
+			r.fail(fmt.Errorf("data without an image: %s", f.URL))
+		}
+		return nil
+	}))
+	for _, f := range orphans {
+		switch err := images.RemoveOrphan(ctx, f); {
+		case err == nil:
+			r.Done++
+			r.Bytes += f.Size
 		case errors.Is(err, glance.ErrConflict), errors.Is(err, glance.ErrNotFound):
 			r.Skipped++
 		default:
