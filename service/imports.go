@@ -21,6 +21,7 @@ type importArea struct {
 func (p *process) openImports(catalog *sqlcatalog.Catalog) (*importArea, error) {
 	a := &importArea{ImportOptions: glance.ImportOptions{
 		Tasks:        catalog.Tasks(),
+		Here:         p.Imports.Here,
 		TaskTTL:      p.Imports.TaskTTL,
 		AtOnce:       p.Imports.AtOnce,
 		StoresAtOnce: p.Imports.StoresAtOnce,

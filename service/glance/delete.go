@@ -12,6 +12,18 @@ import (
 // ErrForbidden, also for a protected image; ErrInvalid in a status that
 // cannot be left this way.
 func (s *Images) Delete(ctx context.Context, id ID) error {
+	return s.delete(ctx, id, func(*Image) error { return nil })
+}
+
+// DeleteWhereStaged is Delete, but an image whose data is staged with another
+// service stays as it is: the error is an *Elsewhere, and that service has to
+// be asked, which removes the data as well.
+func (s *Images) DeleteWhereStaged(ctx context.Context, id ID) error {
+	return s.delete(ctx, id, s.elsewhere)
+}
+
+// delete is Delete of an image that passes a last check.
+func (s *Images) delete(ctx context.Context, id ID, check func(*Image) error) error {
 	c := CallerFrom(ctx)
 	var gone *Image
 	for left := attempts; gone == nil; left-- {
@@ -27,6 +39,9 @@ func (s *Images) Delete(ctx context.Context, id ID) error {
 		}
 		if before.Protected {
 			return refuse(ErrForbidden, "Image %s is protected and cannot be deleted.", id)
+		}
+		if err := check(before); err != nil {
+			return err
 		}
 		after, err := s.condemned(before)
 		if err != nil {

@@ -30,7 +30,8 @@ type ImportRequest struct {
 // the data is there already or the URI may not be fetched; ErrNotFound;
 // ErrForbidden; ErrConflict if the image is not in the right status for the
 // method, has no formats, is busy with another import, or there is no such
-// store; ErrUnavailable when the service is about to end.
+// store; ErrUnavailable when the service is about to end; *Elsewhere if the data
+// is staged with another service, which has to be asked then.
 func (s *Images) Import(ctx context.Context, id ID, r ImportRequest) error {
 	if !slices.Contains(s.imports.Methods, r.Method) {
 		return refuse(ErrInvalid, "Unknown import method name '%s'.", r.Method)
@@ -45,6 +46,11 @@ func (s *Images) Import(ctx context.Context, id ID, r ImportRequest) error {
 	to, err := s.allowImport(ctx, before, r)
 	if err != nil || to == nil {
 		return err
+	}
+	if r.Method == GlanceDirect {
+		if err := s.elsewhere(before); err != nil {
+			return err
+		}
 	}
 	if before, err = s.freed(ctx, before, r); err != nil {
 		return err

@@ -27,6 +27,9 @@ type ImportOptions struct {
 	Tasks   TaskCatalog
 	Staging Staging
 	Fetcher Fetcher
+	// Here is the URL by which other services on the same catalog reach this
+	// one, for images that are staged here; empty means that they cannot.
+	Here string
 
 	TaskTTL time.Duration // how long a task is kept after its end; 0 means 48 hours
 	AtOnce  int           // imports that run at the same time; 0 means 10

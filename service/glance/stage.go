@@ -47,6 +47,9 @@ func (s *Images) Stage(ctx context.Context, id ID, r io.Reader, o UploadOptions)
 	}
 	if err == nil {
 		staged.Size = &n
+		if s.imports.Here != "" {
+			staged.Properties[StageHost] = s.imports.Here
+		}
 		// The data is safe now: what the caller hangs up on is no longer lost.
 		err = s.staged(context.WithoutCancel(ctx), uploading, staged)
 	}

@@ -20,7 +20,7 @@ var next = map[Status][]Status{
 }
 
 // moveTo changes the status of im, if the table allows it. An image that is
-// queued again has no size.
+// queued again has no size. Data that is being imported is staged no more.
 func (im *Image) moveTo(to Status) error {
 	if !slices.Contains(next[im.Status], to) {
 		return refuse(ErrConflict, "Image status transition from %s to %s is not allowed", im.Status, to)
@@ -32,6 +32,9 @@ func (im *Image) moveTo(to Status) error {
 	}
 	if to == Queued {
 		im.Size, im.VirtualSize, im.Checksum, im.HashAlgo, im.HashValue = nil, nil, nil, nil, nil
+	}
+	if to == Queued || to == Importing {
+		delete(im.Properties, StageHost)
 	}
 	im.Status = to
 	return nil

@@ -49,7 +49,8 @@ type API struct {
 	custom     []Property
 	table      []route
 	versions   []version
-	buffers    sync.Pool // of *[sendSize]byte, for downloads
+	peers      *http.Client // for what other services have staged
+	buffers    sync.Pool    // of *[sendSize]byte, for downloads
 }
 
 // New returns the API of images.
@@ -74,6 +75,7 @@ func New(images *glance.Images, o Options) *API {
 		o:          o,
 		properties: imageProperties(images.DiskFormats(), images.ContainerFormats()),
 		custom:     o.Properties,
+		peers:      newPeers(),
 	}
 	if a.custom == nil {
 		a.custom = shippedProperties()

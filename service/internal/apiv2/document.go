@@ -63,7 +63,7 @@ func (a *API) appendImage(ctx context.Context, b []byte, im *glance.Image) []byt
 
 // hidden says whether a property is an affair of the services alone.
 func hidden(name string) bool {
-	return name == "os_glance_stage_host" || name == "os_glance_hash_op_host"
+	return name == glance.StageHost || name == "os_glance_hash_op_host"
 }
 
 func appendMember(b []byte, name, value string) []byte {

@@ -1,6 +1,7 @@
 package apiv2
 
 import (
+	"errors"
 	"net/http"
 
 	"glancectl/service/glance"
@@ -83,7 +84,11 @@ func (a *API) deleteImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.images.Delete(r.Context(), id); err != nil {
+	err = a.images.DeleteWhereStaged(r.Context(), id)
+	if there, ok := errors.AsType[*glance.Elsewhere](err); ok {
+		err = a.deleteStaged(r, id, there)
+	}
+	if err != nil {
 		return err
 	}
 	return done(w)

@@ -1,6 +1,7 @@
 package apiv2
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -56,7 +57,11 @@ func (a *API) importImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.images.Import(r.Context(), id, req); err != nil {
+	err = a.images.Import(r.Context(), id, req)
+	if there, ok := errors.AsType[*glance.Elsewhere](err); ok {
+		err = a.ask(r, there, req.Body)
+	}
+	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=UTF-8") // of nothing, as ever

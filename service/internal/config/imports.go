@@ -17,6 +17,7 @@ type Imports struct {
 	// StagingNamed says that the configuration names the directory, so that
 	// the service cannot do without it.
 	StagingNamed bool
+	Here         string // URL by which other services on the same database reach this one; "" means that they do not
 	TaskTTL      time.Duration
 	AtOnce       int
 	StoresAtOnce int               // of one import

@@ -37,6 +37,7 @@ func (r *reader) settings(p Program) *Settings {
 		Metadefs: r.directory("/etc/glance/metadefs", "DEFAULT.metadata_source_path"),
 	}
 	s.Health = r.health(s.Server.Port)
+	s.Imports.Here = r.web(s.Server.PublicEndpoint, "DEFAULT.worker_self_reference_url")
 	s.Keys = r.keyManager(s.Keystone)
 	return s
 }
