@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -218,30 +217,4 @@ func (r *reader) directory(def string, names ...string) string {
 		return def
 	}
 	return filepath.Clean(v.Text)
-}
-
-// refusals are options of the original that this service does not have and
-// that must not be passed over: whoever sets them relies on them.
-var refusals = []struct {
-	option   string
-	harmless string // the boolean that means the same as not setting it
-	why      string
-}{
-	{"DEFAULT.cert_file", "", "TLS is not served; put a proxy in front"},
-	{"DEFAULT.key_file", "", "TLS is not served; put a proxy in front"},
-	{"DEFAULT.owner_is_tenant", "true", "images belong to projects"},
-	{"DEFAULT.enable_v3_api", "false", "artifacts are not served"},
-	{"profiler.enabled", "false", "there is no profiler"},
-}
-
-// refuse notes the options of refusals that are set.
-func (r *reader) refuse() {
-	for _, f := range refusals {
-		v, ok, _ := r.lookup([]string{f.option})
-		if b, is := truth(v.Text); !ok || v.Text == "" || is && strconv.FormatBool(b) == f.harmless {
-			continue
-		}
-		section, key := split(f.option)
-		r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: not supported: %s", v.Pos(), section, key, f.why))
-	}
 }

@@ -1,0 +1,76 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// refusals are options of the original that this service does not have and
+// that must not be passed over: whoever sets them relies on them.
+var refusals = []struct {
+	option   string
+	harmless string // the boolean that means the same as not setting it
+	why      string
+}{
+	{"DEFAULT.cert_file", "", "TLS is not served; put a proxy in front"},
+	{"DEFAULT.key_file", "", "TLS is not served; put a proxy in front"},
+	{"DEFAULT.owner_is_tenant", "true", "images belong to projects"},
+	{"DEFAULT.enable_v3_api", "false", "artifacts are not served"},
+	{"DEFAULT.allow_additional_image_properties", "true", "custom properties are always taken; set image_property_quota = 0 or a property_protection_file"},
+	{"profiler.enabled", "false", "there is no profiler"},
+	{"*.swift_store_multi_tenant", "false", "all data is in the one account of the service"},
+}
+
+// losses are options of the original that this service does not have and can do
+// without, but not as whoever sets them expects: they are worth a warning.
+var losses = []struct {
+	option   string
+	harmless string // the value that means the same as not setting it
+	why      string
+}{
+	{"DEFAULT.location_strategy", "location_order", "data is read from the store of the highest weight"},
+	{"taskflow_executor.conversion_format", "", "images of tasks stay as they are; [image_conversion] output_format converts those that are imported"},
+	{"*.swift_store_cacert", "", "the system's certificates are believed"},
+	{"*.swift_store_auth_insecure", "false", "certificates are always checked"},
+}
+
+// refuse notes the options of refusals that are set, and of losses.
+func (r *reader) refuse() {
+	for _, f := range refusals {
+		for _, option := range r.everywhere(f.option) {
+			v, ok, _ := r.lookup([]string{option})
+			if b, is := truth(v.Text); !ok || v.Text == "" || is && strconv.FormatBool(b) == f.harmless {
+				continue
+			}
+			section, key := split(option)
+			r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: not supported: %s", v.Pos(), section, key, f.why))
+		}
+	}
+	for _, l := range losses {
+		for _, option := range r.everywhere(l.option) {
+			v, ok, _ := r.lookup([]string{option})
+			if b, is := truth(v.Text); !ok || v.Text == "" || v.Text == l.harmless || is && strconv.FormatBool(b) == l.harmless {
+				continue
+			}
+			section, key := split(option)
+			r.warnings = append(r.warnings, fmt.Sprintf("%s: [%s] %s has no effect: %s", v.Pos(), section, key, l.why))
+		}
+	}
+}
+
+// everywhere returns an option, or if its section is * that option of every
+// section that there is.
+func (r *reader) everywhere(option string) []string {
+	section, key := split(option)
+	if section != "*" {
+		return []string{option}
+	}
+	var options []string
+	for _, section := range r.c.Sections() {
+		if slices.Contains(r.c.Keys(section), key) {
+			options = append(options, section+"."+key)
+		}
+	}
+	return options
+}
