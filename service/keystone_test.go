@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,9 @@ var tokens = map[string]struct{ scope, roles string }{
 	"billing": {`"project": {"id": "p-alice"}`, "member reader billing"},
 	"old":     {`"project": {"id": "p-alice"}`, "_member_"},
 	"nova":    {`"project": {"id": "p-service"}`, "service"},
-	"root":    {`"system": {"all": true}`, "admin member reader"},
+	// of who logs in as the service itself
+	"service-token": {`"project": {"id": "p-service"}`, "admin"},
+	"root":          {`"system": {"all": true}`, "admin member reader"},
 }
 
 // fakeKeystone starts an Identity service that knows the user glance and the
@@ -68,6 +71,13 @@ func fakeKeystone(t *testing.T, secure bool) *httptest.Server {
 		roles := strings.ReplaceAll(known.roles, " ", `"}, {"name": "`)
 		fmt.Fprintf(w, `{"token": {"expires_at": %q, "user": {"id": "u-%s"}, %s, "roles": [{"name": "%s"}]}}`,
 			time.Now().Add(time.Hour).UTC().Format(time.RFC3339), token, known.scope, roles)
+	})
+	mux.HandleFunc("GET /v3/auth/catalog", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Auth-Token") != "service-token" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprintf(w, `{"catalog": [{"type": "image", "endpoints": [{"interface": "public", "region": "here", "url": %q}]}]}`, os.Getenv("TEST_IMAGE_URL"))
 	})
 	s := httptest.NewUnstartedServer(mux)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are meant to fail

@@ -24,6 +24,10 @@ const (
 // ManageUsageText lists the commands of glance-manage.
 const ManageUsageText = `usage: glance-manage [--config-file FILE]... COMMAND
 
+  index        list the images of the service at -H HOST -p PORT, or of the one
+               that the catalog of the Keystone at OS_AUTH_URL has, with the
+               token of -A, or as OS_USERNAME
+
   db sync [REVISION]
                make the tables, or do nothing if they are there
   db check     exit 0 if the tables can be used, 3 if they have to be synced,
@@ -121,6 +125,9 @@ func Manage(ctx context.Context, o Options, args []string) (code int, err error)
 	name, rest, old := split(args)
 	if name == "help" || name == "db help" || slices.ContainsFunc(args, asksForHelp) {
 		return say(out, ManageDone, ManageUsageText)
+	}
+	if name == "index" {
+		return index(ctx, o, out)
 	}
 	run, ok := commands[name]
 	if !ok {

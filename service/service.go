@@ -49,6 +49,12 @@ type Options struct {
 	Jitter  time.Duration // a random wait, shorter than this, before it begins
 	Daemon  bool          // RunScrubber: as daemon = true in a file
 
+	// Of CacheManage, and of Manage for its index.
+	Stdin   io.Reader // answers to questions; nil means os.Stdin
+	Remote  Remote
+	Force   bool // nothing is asked
+	Verbose bool // what was done is said
+
 	// Of RunScrubber, in place of scrubbing.
 	Restore       string // the ID of an image to take back from pending_delete
 	Check         bool   // tell on Stdout which images have no data and which data has no image

@@ -45,6 +45,8 @@ type program struct {
 	about  string
 	daemon bool // has --pid-file
 	job    bool // has --timeout and --jitter
+	remote bool // calls an image service
+	mixed  bool // flags may stand behind arguments
 	run    func(ctx context.Context, o service.Options, args []string) (int, error)
 }
 
@@ -52,7 +54,8 @@ type program struct {
 var programs = []program{
 	{name: "api", about: "serve the Images API", daemon: true, run: plain(service.RunAPI)},
 	{name: "registry", about: "serve the registry API", daemon: true, run: plain(service.RunRegistry)},
-	{name: "manage", about: "make and check the database's tables", run: service.Manage},
+	{name: "manage", about: "make and check the database's tables, and list images", remote: true, run: service.Manage},
+	{name: "cache-manage", about: "see and change what is cached", remote: true, mixed: true, run: service.CacheManage},
 	{name: "scrubber", about: "remove the data of deleted images", job: true, run: plain(service.RunScrubber)},
 	{name: "cache-reaper", about: "remove broken and stalled files from the cache", job: true, run: plain(service.RunReaper)},
 	{name: "cache-cleaner", about: "the same, by its later name", job: true, run: plain(service.RunReaper)},
@@ -95,7 +98,8 @@ func run(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 	o := service.Options{Version: version, Stdout: stdout, Stderr: stderr}
 	flags := p.flags(&o, stderr)
 	show := flags.Bool("version", false, "print the version and exit")
-	switch err := flags.Parse(args); {
+	rest, err := p.parse(flags, args)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		flags.SetOutput(stdout)
 		p.help(flags)
@@ -113,13 +117,26 @@ func run(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 		defer signal.Stop(hangup)
 		o.Hangup = hangup
 	}
-	code, err := p.run(ctx, o, flags.Args())
+	code, err := p.run(ctx, o, rest)
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintf(stderr, "glance-%s: %s\n", p.name, strings.TrimSuffix(line, "\n"))
 		}
 	}
 	return code
+}
+
+// parse sets flags and returns the arguments that are none.
+func (p *program) parse(flags *flag.FlagSet, args []string) (rest []string, err error) {
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		if args = flags.Args(); !p.mixed || len(args) == 0 {
+			return append(rest, args...), nil
+		}
+		rest, args = append(rest, args[0]), args[1:]
+	}
 }
 
 // choose returns the program that argv means and the arguments that are left
@@ -151,9 +168,15 @@ func (p *program) flags(o *service.Options, stderr io.Writer) *flag.FlagSet {
 	f := flag.NewFlagSet("glance-"+p.name, flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.Usage = func() {} // where it goes depends on whether it was asked for
+	if p.remote {
+		remoteFlags(f, o)
+	}
+	f.BoolVar(&o.Debug, "debug", false, "log everything")
+	if p.mixed { // it reads no files
+		return f
+	}
 	f.Func("config-file", "read this `file`; may be repeated, later ones win", add(&o.Files))
 	f.Func("config-dir", "read *.conf in this `directory`, after the files; may be repeated", add(&o.Dirs))
-	f.BoolVar(&o.Debug, "debug", false, "log everything")
 	if p.daemon {
 		f.StringVar(&o.PIDFile, "pid-file", "", "write the process number to this `file`")
 	}
@@ -171,10 +194,45 @@ func (p *program) flags(o *service.Options, stderr io.Writer) *flag.FlagSet {
 	return f
 }
 
+// remoteFlags are the flags that say which image service is called, and by
+// whom, under all names that they ever had.
+func remoteFlags(f *flag.FlagSet, o *service.Options) {
+	text := func(p *string, about string, names ...string) {
+		for _, name := range names {
+			f.StringVar(p, name, "", about)
+		}
+	}
+	r := &o.Remote
+	text(&r.Host, "the image service is at this `address`, or URL", "H", "host")
+	for _, name := range []string{"p", "port"} {
+		f.IntVar(&r.Port, name, 0, "the image service is on this `port` (default 9292)")
+	}
+	for _, name := range []string{"k", "insecure"} {
+		f.BoolVar(&r.Insecure, name, false, "do not verify certificates")
+	}
+	text(&r.Token, "the `token` of the caller; better in OS_AUTH_TOKEN, where others do not see it", "A", "auth_token", "os_auth_token", "os-auth-token")
+	text(&r.Username, "log in by this `name` (OS_USERNAME)", "I", "os_username", "os-username")
+	text(&r.Password, "log in with this `password`; better in OS_PASSWORD", "K", "os_password", "os-password")
+	text(&r.Project, "log in to this `project` (OS_PROJECT_NAME)", "T", "os_tenant_name", "os-tenant-name")
+	text(&r.Region, "the `region` of the service (OS_REGION_NAME)", "R", "os_region_name", "os-region-name")
+	text(&r.AuthURL, "the `URL` of Keystone (OS_AUTH_URL)", "N", "os_auth_url", "os-auth-url")
+	text(&r.Strategy, "noauth: do not log in", "S", "os_auth_strategy")
+	for _, name := range []string{"f", "force"} {
+		f.BoolVar(&o.Force, name, false, "do not ask before something is changed")
+	}
+	for _, name := range []string{"v", "verbose"} {
+		f.BoolVar(&o.Verbose, name, false, "say what was done")
+	}
+	f.BoolVar(&o.Debug, "d", false, "log everything")
+}
+
 // help writes what there is to know to the output of f.
 func (p *program) help(f *flag.FlagSet) {
-	if p.name == "manage" {
+	switch p.name {
+	case "manage":
 		fmt.Fprint(f.Output(), service.ManageUsageText, "\n")
+	case "cache-manage":
+		fmt.Fprint(f.Output(), service.CacheManageUsageText, "\n")
 	}
 	fmt.Fprintf(f.Output(), "Usage of %s:\n", f.Name())
 	f.PrintDefaults()

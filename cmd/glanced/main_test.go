@@ -46,6 +46,13 @@ func TestRun(t *testing.T) {
 		{"glance-api --timeout 1h", 2, "", "flag provided but not defined: -timeout\n"},
 		{"glance-scrubber --pid-file x", 2, "", "flag provided but not defined: -pid-file\n"},
 		{"glance-scrubber --timeout soon", 2, "", `invalid value "soon" for flag -timeout`},
+		{"glance-cache-manage", 0, "usage: glance-cache-manage COMMAND", ""},
+		{"glance-cache-manage help list-cached", 0, "usage: glance-cache-manage COMMAND", ""},
+		{"glance-cache-manage --help", 0, "usage: glance-cache-manage COMMAND", ""},
+		{"glance-cache-manage list-all -f", 1, "", "glance-cache-manage: unknown command: list-all\n"},
+		{"glance-cache-manage queue-image nonsense -f -v", 1, "Image ID 'nonsense' is not a valid UUID.\n", ""},
+		{"glance-cache-manage list-cached --host 127.0.0.1 -p 1 --os-auth-token x", 1, "Failed to show cached images. Got error:\nGet \"http://127.0.0.1:1/v2/cached_images\": dial tcp 127.0.0.1:1: ", ""},
+		{"glance-manage -A token -H 127.0.0.1 -p 1 index", 1, "", "glance-manage: Get \"http://127.0.0.1:1/v2/images?limit=100\": dial tcp 127.0.0.1:1: "},
 		{"glance-cache-pruner now", 2, "", `glance-cache-pruner: unexpected argument "now"` + "\n"},
 		{"glance-manage", 2, "", "glance-manage: no such command: \"\"\nglance-manage: usage: glance-manage "},
 		{"glance-api --config-file " + bad, 1, "", "glance-api: " + bad + ":2: [DEFAULT] debug: \"perhaps\" is not a boolean: true, 1, on, yes, false, 0, off or no\n" +

@@ -12,7 +12,8 @@ import (
 )
 
 // ImageEndpoint returns where the image service of a region is, by the service
-// catalog of whoever has the token, without a slash at its end. The interface is
+// catalog of whoever has the token, without a slash at its end; any region does
+// if none is named. The interface is
 // public, internal or admin. ErrNotFound if the catalog has no such endpoint,
 // ErrForbidden if the token is not valid (any more).
 func (m *Middleware) ImageEndpoint(ctx context.Context, token glance.Token, region, face string) (string, error) {
@@ -62,7 +63,7 @@ func (s service) endpoint(region, face string) (string, bool) {
 		return "", false
 	}
 	for _, e := range s.Endpoints {
-		if e.Interface == face && (strings.EqualFold(e.Region, region) || strings.EqualFold(e.RegionID, region)) {
+		if e.Interface == face && (region == "" || strings.EqualFold(e.Region, region) || strings.EqualFold(e.RegionID, region)) {
 			return strings.TrimRight(e.URL, "/"), true
 		}
 	}
