@@ -46,6 +46,7 @@ type proposalBlock struct {
 	Nodes       []*labelled    `hcl:"node,block"`
 	MySQL       []*labelled    `hcl:"mysql,block"`
 	Keystone    []*labelled    `hcl:"keystone,block"`
+	RabbitMQ    []*labelled    `hcl:"rabbitmq,block"`
 	Roles       []*labelled    `hcl:"role,block"`
 }
 
@@ -78,6 +79,12 @@ type mysqlBlock struct {
 type mysqlAdminBlock struct {
 	User     *hcl.Attribute `hcl:"user,optional"`
 	Password *hcl.Attribute `hcl:"password,optional"`
+}
+
+type rabbitmqBlock struct {
+	Node    *hcl.Attribute `hcl:"node,optional"`
+	Address *hcl.Attribute `hcl:"address,optional"`
+	Port    *hcl.Attribute `hcl:"port,optional"`
 }
 
 type keystoneBlock struct {
@@ -114,6 +121,7 @@ type roleBlock struct {
 	Cache      []*plain    `hcl:"cache,block"`
 	Databases  []*labelled `hcl:"database,block"`
 	Keystone   []*plain    `hcl:"keystone,block"`
+	RabbitMQ   []*plain    `hcl:"rabbitmq,block"`
 	API        []*plain    `hcl:"api,block"`
 	Registry   []*plain    `hcl:"registry,block"`
 	Scrubber   []*plain    `hcl:"scrubber,block"`
@@ -171,6 +179,13 @@ type roleKeystoneBlock struct {
 	PublicHost      *hcl.Attribute `hcl:"public_host,optional"`
 	InternalHost    *hcl.Attribute `hcl:"internal_host,optional"`
 	AdminHost       *hcl.Attribute `hcl:"admin_host,optional"`
+}
+
+type roleRabbitMQBlock struct {
+	Instance    *hcl.Attribute `hcl:"instance,optional"`
+	VirtualHost *hcl.Attribute `hcl:"virtual_host,optional"`
+	User        *hcl.Attribute `hcl:"user,optional"`
+	Password    *hcl.Attribute `hcl:"password,optional"`
 }
 
 type daemonBlock struct {

@@ -25,6 +25,7 @@ var shapes = map[string]any{
 	"mysql.admin":          mysqlAdminBlock{},
 	"keystone":             keystoneBlock{},
 	"keystone.admin":       keystoneAdminBlock{},
+	"rabbitmq":             rabbitmqBlock{},
 	"role":                 roleBlock{},
 	"role.backing.file":    fileBackingBlock{},
 	"role.backing.swift":   swiftBackingBlock{},
@@ -32,6 +33,7 @@ var shapes = map[string]any{
 	"role.database.mysql":  mysqlDatabaseBlock{},
 	"role.database.sqlite": sqliteDatabaseBlock{},
 	"role.keystone":        roleKeystoneBlock{},
+	"role.rabbitmq":        roleRabbitMQBlock{},
 	"role.api":             apiBlock{},
 	"role.registry":        daemonBlock{},
 	"role.scrubber":        jobBlock{},
@@ -116,7 +118,7 @@ func TestBarclampParameters(t *testing.T) {
 		"swift_store_auth_address", "swift_store_user", "swift_store_key", "swift_store_container", "swift_store_create_container_on_put",
 		"enable_caching", "use_cachemanagement", "image_cache_datadir", "image_cache_grace_period", "image_cache_stall_timeout", "image_cache_max_size",
 		"mysql_instance", "sqlite_connection", "sql_idle_timeout",
-		"use_keystone", "keystone_instance", "service_user", "service_password",
+		"rabbitmq_instance", "use_keystone", "keystone_instance", "service_user", "service_password",
 	}
 	for _, element := range []string{"api", "registry", "scrubber", "reaper", "pruner", "prefetcher"} {
 		for _, name := range []string{"verbose", "debug", "log_file", "config_file"} {

@@ -31,6 +31,9 @@ func (d *decoder) proposal(b *labelled) *Proposal {
 	for _, mb := range raw.MySQL {
 		d.mysql(p, mb)
 	}
+	for _, rb := range raw.RabbitMQ {
+		d.rabbitmq(p, rb)
+	}
 	for _, kb := range raw.Keystone {
 		d.keystone(p, kb)
 	}
@@ -189,6 +192,22 @@ func (d *decoder) mysql(p *Proposal, b *labelled) {
 		return
 	}
 	p.MySQL = append(p.MySQL, m)
+}
+
+func (d *decoder) rabbitmq(p *Proposal, b *labelled) {
+	var raw rabbitmqBlock
+	d.block("rabbitmq", b.plain(), &raw)
+	d.name("rabbitmq", b)
+	m := &RabbitMQ{Name: b.Label, Port: d.port(raw.Port), Address: d.host(raw.Address)}
+	if node := d.nodeNamed(p, raw.Node); node != nil {
+		m.Node = node.Name
+		m.Address = cmp.Or(m.Address, node.Address)
+	}
+	if slices.ContainsFunc(p.RabbitMQ, func(o *RabbitMQ) bool { return o.Name == m.Name }) {
+		d.errorf(b.LabelRange, "Rename or remove one of them.", "two rabbitmq instances are called %q", m.Name)
+		return
+	}
+	p.RabbitMQ = append(p.RabbitMQ, m)
 }
 
 func (d *decoder) keystone(p *Proposal, b *labelled) {

@@ -46,6 +46,7 @@ type Proposal struct {
 	Nodes       []*Node // in the order of the file, then of the inventory
 	MySQL       []*MySQL
 	Keystone    []*Keystone
+	RabbitMQ    []*RabbitMQ   `json:",omitempty"`
 	Glance      *GlanceServer // the glance-server role; nil when no node has it
 	File        string        // the file that the block stands in
 	Inventory   string        // the file of nodes; "" for none
@@ -105,6 +106,14 @@ type MySQL struct {
 	AdminPassword Secret
 }
 
+// RabbitMQ is a message broker that the proposal provisions.
+type RabbitMQ struct {
+	Name    string
+	Node    string // the node it runs on, whose root administers it
+	Address string // what the image nodes connect to; default the node's address
+	Port    int
+}
+
 // Keystone is an Identity service that the proposal registers in and that the
 // image service validates tokens with.
 type Keystone struct {
@@ -135,7 +144,8 @@ type GlanceServer struct {
 	Group            string
 	WorkingDirectory string
 	PIDDirectory     string
-	NotifierStrategy string // "noop" or "logging"
+	NotifierStrategy string        // "noop", "logging" or "rabbit"
+	RabbitMQ         *RoleRabbitMQ `json:",omitempty"` // with "rabbit", else nil
 	UseSyslog        bool
 	Images           []string // images to preload: URLs or files beside the proposal
 	Backings         []Backing
@@ -195,6 +205,14 @@ type Database struct {
 	Password    Secret // zero: generated once and kept on the nodes
 	IdleTimeout time.Duration
 	Connection  string // sqlite: sqlite:////absolute/path
+}
+
+// RoleRabbitMQ is how the image service uses a RabbitMQ.
+type RoleRabbitMQ struct {
+	Instance    string // the name of a RabbitMQ of the proposal
+	VirtualHost string
+	User        string
+	Password    Secret // empty: generated
 }
 
 // RoleKeystone is how the image service uses a Keystone.

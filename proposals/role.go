@@ -55,7 +55,7 @@ func (d *decoder) role(p *Proposal, b *labelled, index int) {
 		Group:            d.account(raw.Group),
 		WorkingDirectory: d.path(raw.WorkingDirectory),
 		PIDDirectory:     d.path(raw.PIDDirectory),
-		NotifierStrategy: d.choice(raw.NotifierStrategy, "noop", "logging"),
+		NotifierStrategy: d.choice(raw.NotifierStrategy, "noop", "logging", notifyRabbit),
 		UseSyslog:        d.boolean(raw.UseSyslog),
 		DelayedDelete:    d.boolean(raw.DelayedDelete),
 		ScrubTime:        d.duration(raw.ScrubTime),
@@ -72,6 +72,7 @@ func (d *decoder) role(p *Proposal, b *labelled, index int) {
 	r.cache(r.single("cache", raw.Cache))
 	r.database(raw.Databases)
 	r.keystone(r.single("keystone", raw.Keystone))
+	r.rabbitmq(r.single("rabbitmq", raw.RabbitMQ))
 	r.daemons(&raw)
 	r.g.Scrubber = r.job("scrubber", r.single("scrubber", raw.Scrubber))
 	r.g.Reaper = r.job("reaper", r.single("reaper", raw.Reaper))

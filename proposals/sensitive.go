@@ -50,6 +50,9 @@ func (p *Proposal) secrets() []Secret {
 	if g.Keystone != nil {
 		all = append(all, g.Keystone.ServicePassword)
 	}
+	if g.RabbitMQ != nil {
+		all = append(all, g.RabbitMQ.Password)
+	}
 	for _, b := range g.Backings {
 		all = append(all, b.Key)
 	}

@@ -214,6 +214,31 @@ func (r *roleReader) keystone(b *plain) {
 	}
 }
 
+// notifyRabbit is the notifier_strategy that needs a RabbitMQ.
+const notifyRabbit = "rabbit"
+
+func (r *roleReader) rabbitmq(b *plain) {
+	if r.g.NotifierStrategy != notifyRabbit {
+		if b != nil {
+			r.errorf(b.DefRange, "Write notifier_strategy = \"rabbit\" in the role, or remove the block.", "a rabbitmq block, and notifications are not sent to a RabbitMQ")
+		}
+		return
+	}
+	var raw roleRabbitMQBlock
+	b = r.orEmpty(b)
+	r.block("role.rabbitmq", b, &raw)
+	names := make([]string, 0, len(r.p.RabbitMQ))
+	for _, m := range r.p.RabbitMQ {
+		names = append(names, m.Name)
+	}
+	r.g.RabbitMQ = &RoleRabbitMQ{
+		Instance:    r.instance("rabbitmq", raw.Instance, names, b.DefRange),
+		VirtualHost: r.matching(raw.VirtualHost, brokerName, brokerNameAdvice),
+		User:        r.matching(raw.User, databaseUser, databaseUserAdvice),
+		Password:    r.secret(raw.Password),
+	}
+}
+
 // configNames are the files that config blocks may change.
 var configNames = []string{"glance-api", "glance-registry", "glance-cache", "glance-scrubber", "glance-reaper", "glance-pruner", "glance-prefetcher", "glance-manage"}
 

@@ -53,11 +53,11 @@ func adviseName(path, name string, block bool) string {
 // children lists the blocks that each block may hold.
 var children = map[string][]string{
 	"":            {"variable", "locals", "proposal"},
-	"proposal":    {"ssh", "node", "mysql", "keystone", "role"},
+	"proposal":    {"ssh", "node", "mysql", "keystone", "rabbitmq", "role"},
 	"node":        {"ssh"},
 	"mysql":       {"admin"},
 	"keystone":    {"admin"},
-	"role":        {"backing", "cache", "database", "keystone", "api", "registry", "scrubber", "reaper", "prefetcher", "pruner", "config"},
+	"role":        {"backing", "cache", "database", "keystone", "rabbitmq", "api", "registry", "scrubber", "reaper", "prefetcher", "pruner", "config"},
 	"role.config": {"section"},
 }
 

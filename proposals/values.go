@@ -238,6 +238,11 @@ var (
 	databaseID   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$`)
 )
 
+// brokerName is the name of a virtual host.
+var brokerName = regexp.MustCompile(`^[A-Za-z0-9_./][A-Za-z0-9_./-]{0,63}$`)
+
+const brokerNameAdvice = "Use letters, digits, / _ . and -, at most 64."
+
 const databaseUserAdvice = "Use letters, digits, _ . and -, at most 32."
 
 // host returns an IP address or a host name.

@@ -69,10 +69,14 @@ func (s site) configFiles() ([]file, error) {
 	})
 	b.add(g.Registry.ConfigFile, text, err)
 
+	broker, err := s.broker()
+	if err != nil {
+		return nil, err
+	}
 	api := templates.API{
 		Log: s.log(g.API.Element), Listen: s.listen("glance-api", g.API),
 		RegistryHost: s.node.Address, RegistryPort: g.Registry.Port, EnableV1: g.EnableV1API,
-		Notifier: g.NotifierStrategy, DelayedDelete: g.DelayedDelete,
+		Notifier: g.NotifierStrategy, Broker: broker, DelayedDelete: g.DelayedDelete,
 		Database: database, Stores: stores, Keystone: keystone, PasteFile: s.path(g.API.PasteFile),
 		LockPath: s.lockPath(), StagingDir: s.stagingDir(), Config: s.config("glance-api"),
 	}
@@ -279,6 +283,22 @@ func (s site) stores() templates.Stores {
 		}
 	}
 	return stores
+}
+
+// broker is where notifications are sent to, nil if they are not.
+func (s site) broker() (*templates.Broker, error) {
+	r := s.g.RabbitMQ
+	if r == nil {
+		return nil, nil
+	}
+	m, err := s.rabbitmq()
+	if err != nil {
+		return nil, err
+	}
+	return &templates.Broker{
+		Host: m.Address, Port: m.Port, VirtualHost: r.VirtualHost,
+		User: r.User, Password: s.reveal(s.brokerPassword()),
+	}, nil
 }
 
 // tokenValidation is how the daemons check tokens, nil without a Keystone.

@@ -54,13 +54,15 @@ func bodies() map[string]body {
 		"mysql.admin":          {"user": `"root"`, "password": `"rootsecret"`},
 		"keystone":             {"node": `"peer"`, "auth_url": `"http://10.0.0.9:5000/v3"`},
 		"keystone.admin":       {"username": `"admin"`, "password": `"adminsecret"`},
-		"role":                 {"nodes": `["image"]`},
+		"rabbitmq":             {"node": `"peer"`},
+		"role":                 {"nodes": `["image"]`, "notifier_strategy": `"rabbit"`},
 		"role.backing.file":    {"default": "true"},
 		"role.backing.swift":   {"default": "false"},
 		"role.cache":           {"enabled": "true"},
 		"role.database.mysql":  {},
 		"role.database.sqlite": {},
 		"role.keystone":        {},
+		"role.rabbitmq":        {},
 		"role.api":             {}, "role.registry": {},
 		"role.scrubber": {}, "role.reaper": {}, "role.prefetcher": {}, "role.pruner": {},
 	}
@@ -79,6 +81,9 @@ func write(b map[string]body, database string) string {
 	for _, path := range []string{"cache", "keystone", "api", "registry", "scrubber", "reaper", "prefetcher", "pruner"} {
 		role = append(role, block(path, "role."+path))
 	}
+	if b["role"]["notifier_strategy"] == `"rabbit"` {
+		role = append(role, block("rabbitmq", "role.rabbitmq"))
+	}
 	role = append(role,
 		block(`backing "file"`, "role.backing.file"), block(`backing "swift"`, "role.backing.swift"),
 		block(fmt.Sprintf("database %q", database), "role.database."+database),
@@ -88,6 +93,7 @@ func write(b map[string]body, database string) string {
 		block(`mysql "main"`, "mysql", block("admin", "mysql.admin")) + "mysql \"other\" {\nnode = \"peer\"\nport = 3307\n}\n" +
 		block(`keystone "main"`, "keystone", block("admin", "keystone.admin")) +
 		"keystone \"other\" {\nauth_url = \"http://10.0.0.8:5000/v3\"\nadmin {\nusername = \"admin\"\npassword = \"adminsecret\"\n}\n}\n" +
+		block(`rabbitmq "main"`, "rabbitmq") + "rabbitmq \"other\" {\nnode = \"peer\"\nport = 5673\n}\n" +
 		block(`role "glance-server"`, "role", role...) + "}\n"
 }
 
@@ -119,12 +125,16 @@ var settings = map[string]setting{
 	"keystone.admin.openrc":      {after: map[string]body{"keystone.admin": {"openrc": `"/root/openrc"`}}},
 	"keystone.admin.clouds_yaml": {before: clouds("/a.yaml", "c"), after: clouds("/b.yaml", "c")},
 	"keystone.admin.cloud":       {before: clouds("/a.yaml", "c"), after: clouds("/a.yaml", "d")},
-	"role.nodes":                 {after: map[string]body{"role": {"nodes": `["image", "peer"]`}}},
+	"rabbitmq.node":              {after: map[string]body{"rabbitmq": {"node": `"image"`, "address": `"10.0.0.9"`}}},
+	"rabbitmq.address":           {after: map[string]body{"rabbitmq": {"node": `"peer"`, "address": `"10.0.0.7"`}}},
+	"role.nodes":                 {after: map[string]body{"role": {"nodes": `["image", "peer"]`, "notifier_strategy": `"rabbit"`}}},
 	"role.images": {
-		after: map[string]body{"role": {"nodes": `["image"]`, "images": `["https://example.org/cirros.qcow2"]`}},
+		after: map[string]body{"role": {"nodes": `["image"]`, "notifier_strategy": `"rabbit"`, "images": `["https://example.org/cirros.qcow2"]`}},
 	},
+	"role.rabbitmq.instance": {after: map[string]body{"role.rabbitmq": {"instance": `"other"`}}},
 	"role.notifier_strategy": {
-		after: map[string]body{"role": {"nodes": `["image"]`, "notifier_strategy": `"logging"`}},
+		before: map[string]body{"role": {"nodes": `["image"]`, "notifier_strategy": `"noop"`}},
+		after:  map[string]body{"role": {"nodes": `["image"]`, "notifier_strategy": `"logging"`}},
 	},
 	"role.backing.file.default":       swapped,
 	"role.backing.swift.default":      swapped,

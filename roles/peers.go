@@ -8,6 +8,7 @@ import (
 
 	"glancectl/proposals"
 	"glancectl/provision"
+	"glancectl/provision/broker"
 	"glancectl/provision/dbserver"
 	"glancectl/provision/identity"
 )
@@ -54,6 +55,34 @@ func dbServer(m *proposals.MySQL) dbserver.Server {
 		Name: m.Name, Socket: m.Socket, Port: m.Port,
 		AdminUser: m.AdminUser, AdminPassword: m.AdminPassword.Reveal(),
 	}
+}
+
+// brokerStage gives the service its place on the broker. Notifications wait for
+// it: the service runs without.
+func brokerStage(sites []site) (provision.Stage, error) {
+	return brokerPeer(provision.Stage{Name: "broker", Beside: true}, sites, func(s site, name string) provision.Resource {
+		r := s.g.RabbitMQ
+		return broker.Account{Server: name, VirtualHost: r.VirtualHost, User: r.User, Password: s.brokerPassword().Reveal()}
+	})
+}
+
+// brokerRemoval takes away what brokerStage made.
+func brokerRemoval(sites []site) (provision.Stage, error) {
+	return brokerPeer(provision.Stage{Name: "broker"}, sites, func(s site, name string) provision.Resource {
+		return broker.Removal{Server: name, VirtualHost: s.g.RabbitMQ.VirtualHost, User: s.g.RabbitMQ.User}
+	})
+}
+
+// brokerPeer gives a stage the RabbitMQ as its target; without one it has none.
+func brokerPeer(stage provision.Stage, sites []site, work func(site, string) provision.Resource) (provision.Stage, error) {
+	if len(sites) == 0 || sites[0].g.RabbitMQ == nil {
+		return stage, nil
+	}
+	m, err := sites[0].rabbitmq()
+	if err == nil {
+		stage.Targets = []provision.Target{peer("rabbitmq", m.Name, m.Node, work(sites[0], m.Name))}
+	}
+	return stage, err
 }
 
 // keystoneStage registers the service, while the nodes are installed. The

@@ -39,6 +39,7 @@ type Options struct {
 //   - database: the database and its user;
 //   - install: users, directories, the program, files, units, cron entries;
 //   - keystone: project, user, role, service and endpoints, at the same time;
+//   - broker: virtual host, user and permissions, at the same time;
 //   - schema: the tables;
 //   - services: the daemons run with what is installed;
 //   - images: what is to be preloaded is there.
@@ -58,7 +59,7 @@ func Expand(p *proposals.Proposal, o Options) ([]provision.Stage, error) {
 	}
 	var stages []provision.Stage
 	for _, stageOf := range []func([]site) (provision.Stage, error){
-		secretsStage, databaseStage, installStage, keystoneStage, schemaStage, servicesStage, imagesStage,
+		secretsStage, databaseStage, installStage, keystoneStage, brokerStage, schemaStage, servicesStage, imagesStage,
 	} {
 		stage, err := stageOf(sites)
 		if err != nil {
@@ -76,6 +77,7 @@ func Expand(p *proposals.Proposal, o Options) ([]provision.Stage, error) {
 type DestroyOptions struct {
 	Database bool // the database with all metadata, and its user
 	Keystone bool // what was registered
+	Broker   bool // the virtual host and the user on a RabbitMQ
 	Images   bool // image data and whatever else is in directories with data
 }
 
@@ -96,6 +98,13 @@ func ExpandDestroy(p *proposals.Proposal, o Options, d DestroyOptions) ([]provis
 	stages := []provision.Stage{nodes}
 	if d.Keystone {
 		stage, err := keystoneRemoval(sites)
+		if err != nil {
+			return nil, fmt.Errorf("proposal %s: %w", p.Name, err)
+		}
+		stages = append(stages, stage)
+	}
+	if d.Broker {
+		stage, err := brokerRemoval(sites)
 		if err != nil {
 			return nil, fmt.Errorf("proposal %s: %w", p.Name, err)
 		}

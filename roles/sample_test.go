@@ -158,6 +158,7 @@ func options() Options {
 		Secrets: Secrets{
 			DatabasePassword: proposals.NewSecret("generated-database-password"),
 			ServicePassword:  proposals.NewSecret("generated-service-password"),
+			BrokerPassword:   proposals.NewSecret("generated-broker-password"),
 		},
 		Service: func(arch string) (machine.Payload, error) {
 			return machine.Payload{SHA256: "feed", Size: 1}, nil

@@ -24,32 +24,36 @@ import (
 type Secrets struct {
 	DatabasePassword proposals.Secret // of the service's MySQL user
 	ServicePassword  proposals.Secret // of the service's Keystone user
+	BrokerPassword   proposals.Secret // of the service's RabbitMQ user
 }
 
 // savedSecrets is secrets.toml.
 type savedSecrets struct {
 	DatabasePassword string `toml:"database_password,omitempty"`
 	ServicePassword  string `toml:"service_password,omitempty"`
+	BrokerPassword   string `toml:"broker_password,omitempty"`
 }
 
 // wanted reports which passwords p leaves out.
-func wanted(p *proposals.Proposal) (database, service bool) {
+func wanted(p *proposals.Proposal) (database, service, broker bool) {
 	g := p.Glance
 	if g == nil {
-		return false, false
+		return false, false, false
 	}
 	database = g.Database.Type == proposals.DatabaseMySQL && g.Database.Password.IsZero()
 	service = g.Keystone != nil && g.Keystone.ServicePassword.IsZero()
-	return database, service
+	broker = g.RabbitMQ != nil && g.RabbitMQ.Password.IsZero()
+	return database, service, broker
 }
 
 // Generate returns s with a new password for each one that p leaves out and s
 // does not have, and without those that p gives: 32 characters that need no
 // quoting in a URL.
 func Generate(p *proposals.Proposal, s Secrets) Secrets {
-	database, service := wanted(p)
+	database, service, broker := wanted(p)
 	s.DatabasePassword = fill(s.DatabasePassword, database)
 	s.ServicePassword = fill(s.ServicePassword, service)
+	s.BrokerPassword = fill(s.BrokerPassword, broker)
 	return s
 }
 
@@ -75,8 +79,8 @@ func fill(s proposals.Secret, want bool) proposals.Secret {
 // passwords may be on the nodes, and new ones would lock the service out.
 func Recover(ctx context.Context, p *proposals.Proposal, readers []provision.Reader) (Secrets, error) {
 	var s Secrets
-	database, service := wanted(p)
-	if !database && !service {
+	database, service, broker := wanted(p)
+	if !database && !service && !broker {
 		return s, nil
 	}
 	var nodes []provision.Reader // in the order of the proposal
@@ -100,6 +104,9 @@ func Recover(ctx context.Context, p *proposals.Proposal, readers []provision.Rea
 			}
 			if s.ServicePassword.IsZero() && service {
 				s.ServicePassword = proposals.NewSecret(one.ServicePassword)
+			}
+			if s.BrokerPassword.IsZero() && broker {
+				s.BrokerPassword = proposals.NewSecret(one.BrokerPassword)
 			}
 		}
 		if s == Generate(p, s) {
@@ -157,6 +164,7 @@ func secretsStage(sites []site) (provision.Stage, error) {
 		text, err := toml.Marshal(savedSecrets{
 			DatabasePassword: s.o.Secrets.DatabasePassword.Reveal(),
 			ServicePassword:  s.o.Secrets.ServicePassword.Reveal(),
+			BrokerPassword:   s.o.Secrets.BrokerPassword.Reveal(),
 		})
 		if err != nil {
 			return stage, fmt.Errorf("write passwords: %w", err)
@@ -180,12 +188,15 @@ func secretsStage(sites []site) (provision.Stage, error) {
 // complete fails if a password that p leaves out is not in s, and takes away
 // those that p gives.
 func (s *Secrets) complete(p *proposals.Proposal) error {
-	database, service := wanted(p)
+	database, service, broker := wanted(p)
 	if database && s.DatabasePassword.IsZero() {
 		return fmt.Errorf("proposal %s: no password was generated for the database", p.Name)
 	}
 	if service && s.ServicePassword.IsZero() {
 		return fmt.Errorf("proposal %s: no password was generated for Keystone", p.Name)
+	}
+	if broker && s.BrokerPassword.IsZero() {
+		return fmt.Errorf("proposal %s: no password was generated for RabbitMQ", p.Name)
 	}
 	*s = Generate(p, *s)
 	return nil
@@ -201,6 +212,9 @@ func (s Secrets) placeholders(p *proposals.Proposal, show bool) Secrets {
 	if !show || s.ServicePassword.IsZero() {
 		s.ServicePassword = generated
 	}
+	if !show || s.BrokerPassword.IsZero() {
+		s.BrokerPassword = generated
+	}
 	return Generate(p, s)
 }
 
@@ -211,7 +225,7 @@ const wordLength = 8
 
 // secrets are the passwords in the files of the node, in every spelling.
 func (s site) secrets() []string {
-	passwords := []proposals.Secret{s.servicePassword(), s.databasePassword()}
+	passwords := []proposals.Secret{s.servicePassword(), s.databasePassword(), s.brokerPassword()}
 	if b := s.swiftBacking(); b != nil {
 		passwords = append(passwords, b.Key)
 	}

@@ -98,6 +98,14 @@ func (s site) servicePassword() proposals.Secret {
 	return s.o.Secrets.ServicePassword
 }
 
+// brokerPassword is the given one or the generated one.
+func (s site) brokerPassword() proposals.Secret {
+	if r := s.g.RabbitMQ; r != nil && !r.Password.IsZero() {
+		return r.Password
+	}
+	return s.o.Secrets.BrokerPassword
+}
+
 // databaseURL is where the catalog is, as SQLAlchemy writes it.
 func (s site) databaseURL() (string, error) {
 	d := s.g.Database
@@ -131,6 +139,15 @@ func (s site) mysql() (*proposals.MySQL, error) {
 		}
 	}
 	return nil, fmt.Errorf("role glance-server: no mysql %q", s.g.Database.Instance)
+}
+
+func (s site) rabbitmq() (*proposals.RabbitMQ, error) {
+	for _, m := range s.p.RabbitMQ {
+		if m.Name == s.g.RabbitMQ.Instance {
+			return m, nil
+		}
+	}
+	return nil, fmt.Errorf("role glance-server: no rabbitmq %q", s.g.RabbitMQ.Instance)
 }
 
 func (s site) keystone() (*proposals.Keystone, error) {

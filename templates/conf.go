@@ -22,8 +22,9 @@ type API struct {
 	Listen        Listen
 	RegistryHost  string
 	RegistryPort  int
-	EnableV1      bool   // version 1 of the API is served
-	Notifier      string // "noop" or "logging"
+	EnableV1      bool    // version 1 of the API is served
+	Notifier      string  // "noop", "logging" or "rabbit"
+	Broker        *Broker // with "rabbit"
 	DelayedDelete bool
 	Database      Database
 	Stores        Stores
@@ -33,6 +34,15 @@ type API struct {
 	LockPath      string
 	StagingDir    string // of image data that is on its way in
 	Config        []Section
+}
+
+// Broker is the RabbitMQ that notifications are sent to.
+type Broker struct {
+	Host        string
+	Port        int
+	VirtualHost string
+	User        string
+	Password    string
 }
 
 // GlanceAPI returns glance-api.conf.
@@ -45,6 +55,14 @@ func GlanceAPI(a API) ([]byte, error) {
 	d.number("registry_port", int64(a.RegistryPort))
 	d.flag("enable_v1_api", a.EnableV1)
 	d.set("notifier_strategy", a.Notifier)
+	if b := a.Broker; b != nil {
+		d.set("rabbit_host", b.Host)
+		d.number("rabbit_port", int64(b.Port))
+		d.set("rabbit_userid", b.User)
+		d.set("rabbit_password", b.Password)
+		d.set("rabbit_virtual_host", b.VirtualHost)
+		d.flag("rabbit_durable_queues", true)
+	}
 	d.flag("delayed_delete", a.DelayedDelete)
 	if a.Cache != nil {
 		c.cache(*a.Cache)

@@ -232,7 +232,8 @@ func (s *session) expand(ctx context.Context) ([]provision.Stage, error) {
 		return nil, err
 	}
 	secrets = roles.Generate(s.proposal, secrets)
-	s.view.Hide(append(s.proposal.Sensitive(), secrets.DatabasePassword.Reveal(), secrets.ServicePassword.Reveal())...)
+	s.view.Hide(append(s.proposal.Sensitive(), secrets.DatabasePassword.Reveal(), secrets.ServicePassword.Reveal(),
+		secrets.BrokerPassword.Reveal())...)
 	return roles.Expand(s.proposal, roles.Options{Secrets: secrets, Service: s.service})
 }
 

@@ -18,7 +18,8 @@ func (a *app) destroyVerb() *cobra.Command {
 		Short: "take away what apply put there",
 		Long: `Destroy stops the services and removes what apply put on the nodes: services,
 jobs, files, users and receipts; what was there before comes back. Images, the
-database and the Keystone objects stay unless a flag says otherwise.`,
+database, the Keystone objects and what is on a RabbitMQ stay unless a flag says
+otherwise.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.destroy(c.Context(), args[0], what, approve)
 		},
@@ -27,6 +28,7 @@ database and the Keystone objects stay unless a flag says otherwise.`,
 	c.Flags().BoolVar(&approve, "auto-approve", false, "do not ask")
 	c.Flags().BoolVar(&what.Database, "database", false, "drop the database with all image metadata, and its user")
 	c.Flags().BoolVar(&what.Keystone, "keystone", false, "remove user, service and endpoints from the Keystone")
+	c.Flags().BoolVar(&what.Broker, "broker", false, "remove virtual host and user from the RabbitMQ")
 	c.Flags().BoolVar(&what.Images, "images", false, "remove the images and whatever else is in the service's directories")
 	return c
 }

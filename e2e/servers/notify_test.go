@@ -21,6 +21,8 @@ import (
 
 	"glancectl/e2e/lab"
 	"glancectl/e2e/peer"
+	"glancectl/provision"
+	"glancectl/provision/broker"
 	"glancectl/templates"
 )
 
@@ -31,6 +33,7 @@ func TestNotifications(t *testing.T) {
 	mq := &bench{t: t, lab: s.lab, node: lab.RabbitNode, user: "root"}
 	mq.sh(`for v in glance load; do rabbitmqctl -q add_vhost $v; done; rabbitmqctl -q add_user glance planted
 for v in glance load; do rabbitmqctl -q set_permissions -p $v glance '.*' '.*' '.*'; done`)
+	t.Run("account", func(t *testing.T) { brokerAccount(mq.as(t, "root")) })
 	t.Run("as the original", func(t *testing.T) { notifyBeside(&site{s.as(t, "root"), s.config}) })
 	t.Run("broker away", func(t *testing.T) { brokerAway(mq.as(t, "root")) })
 	t.Run("syslog", func(t *testing.T) { toSyslog(mq.as(t, "root")) })
@@ -503,4 +506,34 @@ func (b *bench) rotates(file, rotated string, request func()) {
 	if mode := b.sh("stat -c %a " + file); mode != "640" {
 		b.t.Errorf("the new log has mode %s; want 640", mode)
 	}
+}
+
+// brokerAccount has the resource make, mend and remove an account.
+func brokerAccount(b *bench) {
+	const password = "planted-$x y'\"z"
+	a := broker.Account{Server: "main", VirtualHost: "images", User: "images", Password: password}
+	expect := func(r provision.Resource, want ...string) {
+		b.t.Helper()
+		if got := b.apply(r); !slices.Equal(got, want) {
+			b.t.Errorf("apply did %q; want %q", got, want)
+		}
+	}
+	expect(a, "create virtual host images", "create broker user images", "create permissions of images in images")
+	if _, got, err := b.as(b.t, lab.Operator).observe(a); len(got) > 0 || err != nil {
+		b.t.Errorf("who uses sudo finds %q to do, %v", got, err)
+	}
+	c, err := amqp.DialConfig("amqp://10.77.0.7/", amqp.Config{Vhost: "images", SASL: []amqp.Authentication{&amqp.PlainAuth{Username: "images", Password: password}}})
+	if err != nil {
+		b.t.Fatalf("log in: %v", err)
+	}
+	c.Close()
+
+	b.sh("rabbitmqctl -q set_permissions -p images images x x x; rabbitmqctl -q set_user_tags images administrator; rabbitmqctl -q change_password images other")
+	expect(a, "update broker user images: another password", "update broker user images: take away administrator",
+		"update permissions of images in images: x x x -> .* .* .*")
+	expect(broker.Removal{Server: "main", VirtualHost: "images", User: "images"},
+		"delete broker user images", "delete virtual host images with everything in it")
+	b.sh("systemctl stop rabbitmq-server")
+	b.refused(a, broker.ErrConnect, "planted", "rabbitmq main", "vhosts ended with status")
+	b.sh("systemctl start rabbitmq-server")
 }

@@ -49,6 +49,13 @@ proposal "full" {
 
   mysql "second" { node = "auth" }
 
+  rabbitmq "main" {
+    node    = "db"
+    address = "mq.example.org"
+    port    = 5673
+  }
+  rabbitmq "second" { node = "auth" }
+
   keystone "files" {
     node     = "auth"
     auth_url = "http://10.77.0.5:5000/"
@@ -80,7 +87,7 @@ proposal "full" {
     group             = "imagegroup"
     working_directory = "/srv/glance"
     pid_directory     = "/run/images"
-    notifier_strategy = "logging"
+    notifier_strategy = "rabbit"
     use_syslog        = true
     images            = ["https://example.org/cirros.img", "inventory.toml"]
     delayed_delete    = true
@@ -114,6 +121,13 @@ proposal "full" {
       user         = "imageuser"
       password     = var.password
       idle_timeout = 600
+    }
+
+    rabbitmq {
+      instance     = "second"
+      virtual_host = "/images"
+      user         = "notifier"
+      password     = var.password
     }
 
     keystone {
