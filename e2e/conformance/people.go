@@ -122,9 +122,12 @@ func (id *identity) roles(ctx context.Context, ids map[string]string) error {
 }
 
 // environments are the variables with which the clients log in, by persona.
+// The glance client is given a token and the service's address, as scripts do;
+// the openstack client finds both by itself.
 func (id *identity) environments() map[string]map[string]string {
 	of := func(user, password, project string) map[string]string {
 		return map[string]string{
+			"OS_AUTH_TOKEN": id.tokens[user], "OS_IMAGE_URL": "http://" + oursAddr,
 			"OS_AUTH_URL": lab.AuthURL, "OS_IDENTITY_API_VERSION": "3", "OS_REGION_NAME": lab.Region,
 			"OS_USERNAME": user, "OS_PASSWORD": password, "OS_PROJECT_NAME": project,
 			"OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_DOMAIN_NAME": "Default",

@@ -16,7 +16,7 @@ import (
 
 // answerLimit is how long a server may take for one answer, and how long a
 // script waits for what happens in the background.
-const answerLimit = 8 * time.Second
+const answerLimit = 30 * time.Second
 
 // A Server is one of the two that are compared.
 type Server struct {
