@@ -3,10 +3,12 @@ package conformance
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,7 +136,8 @@ func TestConformance(t *testing.T) {
 			if err := site.Start(t.Context(), config, vars); err != nil {
 				t.Fatal(err)
 			}
-			for name, sequences := range scripts {
+			for _, name := range slices.Sorted(maps.Keys(scripts)) {
+				sequences := scripts[name]
 				t.Run(name, func(t *testing.T) {
 					for _, sequence := range sequences {
 						t.Run(sequence.Name, func(t *testing.T) { c.run(t, s.name+"/"+name, sequence) })
