@@ -154,6 +154,9 @@ func runJob(ctx context.Context, program config.Program, o Options, open func(*p
 	if !free && (o.Restore != "" || o.Check) {
 		return errors.New("another scrubber is at work here: end it, or wait for its end, and try again")
 	}
+	if !free && o.Detach {
+		return errors.New("another run is at work")
+	}
 	if !free {
 		p.log.Warn("nothing done: another run is at work")
 		p.recordSkipped()
@@ -170,6 +173,15 @@ func runJob(ctx context.Context, program config.Program, o Options, open func(*p
 	}
 	if program != config.Scrubber || j.alone || !p.Scrub.Daemon && !o.Daemon {
 		return p.once(ctx, j)
+	}
+	if o.PIDFile != "" {
+		if err := writePID(o.PIDFile); err != nil {
+			return fmt.Errorf("pid file: %w", err)
+		}
+		defer os.Remove(o.PIDFile)
+	}
+	if err := p.detach(); err != nil {
+		return err
 	}
 	for {
 		_ = p.once(ctx, j) // it is in the log, and the next run may do better

@@ -89,6 +89,9 @@ func (p *process) started(addr net.Addr) {
 	p.log.Info("started", slog.String("version", p.o.Version), slog.String("address", addr.String()),
 		slog.Int("workers", runtime.GOMAXPROCS(0)))
 	p.notify("READY=1")
+	if err := p.detach(); err != nil {
+		p.log.Warn("standard error is not given up", slog.Any("error", err))
+	}
 	if p.o.Ready != nil {
 		p.o.Ready(addr)
 	}

@@ -40,7 +40,8 @@ type Options struct {
 	Stderr io.Writer // the log, unless it goes to a file; nil means os.Stderr
 
 	// Of RunAPI and RunRegistry.
-	PIDFile string           // in place of pid_file in a file
+	PIDFile string           // in place of pid_file in a file; of RunScrubber as a daemon and of Control too
+	Detach  bool             // standard output and error are given up once it works
 	Hangup  <-chan os.Signal // each one begins a new log file; nil means none
 	Ready   func(net.Addr)   // called once, when connections are taken; nil is fine
 

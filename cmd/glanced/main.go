@@ -56,6 +56,7 @@ var programs = []program{
 	{name: "registry", about: "serve the registry API", daemon: true, run: plain(service.RunRegistry)},
 	{name: "manage", about: "make and check the database's tables, and list images", remote: true, run: service.Manage},
 	{name: "cache-manage", about: "see and change what is cached", remote: true, mixed: true, run: service.CacheManage},
+	{name: "control", about: "start and stop the daemons where there is no systemd", mixed: true, run: service.Control},
 	{name: "scrubber", about: "remove the data of deleted images", job: true, run: plain(service.RunScrubber)},
 	{name: "cache-reaper", about: "remove broken and stalled files from the cache", job: true, run: plain(service.RunReaper)},
 	{name: "cache-cleaner", about: "the same, by its later name", job: true, run: plain(service.RunReaper)},
@@ -172,12 +173,17 @@ func (p *program) flags(o *service.Options, stderr io.Writer) *flag.FlagSet {
 		remoteFlags(f, o)
 	}
 	f.BoolVar(&o.Debug, "debug", false, "log everything")
+	if p.name == "control" {
+		f.StringVar(&o.PIDFile, "pid-file", "", "the `file` that has the process number (default /var/run/glance/glance-SERVER.pid)")
+		f.DurationVar(&o.Timeout, "wait", 0, "how long to wait for the server to start or to end (default 1m)")
+	}
 	if p.mixed { // it reads no files
 		return f
 	}
 	f.Func("config-file", "read this `file`; may be repeated, later ones win", add(&o.Files))
 	f.Func("config-dir", "read *.conf in this `directory`, after the files; may be repeated", add(&o.Dirs))
-	if p.daemon {
+	if p.daemon || p.name == "scrubber" {
+		f.BoolVar(&o.Detach, "detach", false, "give up standard output and error once it works")
 		f.StringVar(&o.PIDFile, "pid-file", "", "write the process number to this `file`")
 	}
 	if p.job {
@@ -231,6 +237,8 @@ func (p *program) help(f *flag.FlagSet) {
 	switch p.name {
 	case "manage":
 		fmt.Fprint(f.Output(), service.ManageUsageText, "\n")
+	case "control":
+		fmt.Fprint(f.Output(), service.ControlUsageText, "\n")
 	case "cache-manage":
 		fmt.Fprint(f.Output(), service.CacheManageUsageText, "\n")
 	}
