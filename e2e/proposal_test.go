@@ -27,6 +27,7 @@ type draft struct {
 	Alone      bool   // without MySQL and Keystone
 	Admin      string // a block: how the database is administered
 	Delayed    bool
+	Rabbit     bool   // notifications go to mq-node
 	Generated  bool   // leave the passwords out
 	Extra      string // in the role block
 }
@@ -71,7 +72,11 @@ proposal "{{.Name}}" {
     admin { openrc = "/root/openrc" }
   }
 {{- end}}
+{{- if .Rabbit}}
+  rabbitmq "main" { node = "mq-node" }
+{{- end}}
   role "glance-server" {
+    {{if .Rabbit}}notifier_strategy = "rabbit"{{end}}
     nodes          = ["{{join .Nodes "\", \""}}"]
     delayed_delete = {{.Delayed}}
     scrub_time     = {{.ScrubTime}}

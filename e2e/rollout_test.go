@@ -15,7 +15,7 @@ import (
 // TestMainJob is the life of one deployment, from a plan on bare machines to
 // its end. All parts need the first apply; each leaves the deployment as it was.
 func TestMainJob(t *testing.T) {
-	s := newSite(t, lab.Config{ImageNodes: 3, Keystone: true, Database: true, DiskMiB: map[string]int{"image-3": 300}})
+	s := newSite(t, lab.Config{ImageNodes: 3, Keystone: true, Database: true, Rabbit: true, DiskMiB: map[string]int{"image-3": 300}})
 	main := draft{Name: "main", Nodes: []string{"image-1", "image-2"}, Delayed: true}
 	before := s.inventory(t, "image-1")
 
@@ -24,6 +24,7 @@ func TestMainJob(t *testing.T) {
 		run  func(*testing.T, *site, draft)
 	}{
 		{"examples on bare machines", examples},
+		{"notifications to a broker", notifications},
 		{"first apply", firstApply},
 		{"second apply changes nothing", secondApply},
 		{"login without root", withSudo},
