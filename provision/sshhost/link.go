@@ -16,25 +16,45 @@ const fastLink = 10_000
 // by an interface that is fast. What is behind a router may be anywhere.
 func (h *Host) Near() bool { return h.near }
 
-// isNear answers Near for the peer of a connection. sys is /sys.
-func isNear(sys fs.FS, peer net.Addr) bool {
-	tcp, ok := peer.(*net.TCPAddr)
-	if !ok {
-		return false
-	}
+// A link is a network that this machine is part of, and by which interface.
+type link struct {
+	network   *net.IPNet
+	name      string
+	localhost bool
+}
+
+// links returns the networks of this machine.
+func links() []link {
 	interfaces, err := net.Interfaces()
 	if err != nil {
-		return false
+		return nil
 	}
+	var all []link
 	for _, i := range interfaces {
 		addrs, err := i.Addrs()
 		if err != nil {
 			continue
 		}
 		for _, a := range addrs {
-			if n, ok := a.(*net.IPNet); ok && n.Contains(tcp.IP) {
-				return i.Flags&net.FlagLoopback != 0 || speed(sys, i.Name) >= fastLink
+			if n, ok := a.(*net.IPNet); ok {
+				all = append(all, link{network: n, name: i.Name, localhost: i.Flags&net.FlagLoopback != 0})
 			}
+		}
+	}
+	return all
+}
+
+// isNear answers Near for the peer of a connection. sys is /sys. The
+// link-local network is that of every interface; there the peer's zone says
+// which one is meant.
+func isNear(sys fs.FS, all []link, peer net.Addr) bool {
+	tcp, ok := peer.(*net.TCPAddr)
+	if !ok {
+		return false
+	}
+	for _, l := range all {
+		if (tcp.Zone == "" || tcp.Zone == l.name) && l.network.Contains(tcp.IP) {
+			return l.localhost || speed(sys, l.name) >= fastLink
 		}
 	}
 	return false

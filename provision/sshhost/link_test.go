@@ -8,36 +8,46 @@ import (
 
 // Near is what is on a network of this machine whose interface is fast.
 func TestIsNear(t *testing.T) {
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tried := 0
-	for _, i := range interfaces {
-		addrs, err := i.Addrs()
-		if err != nil || i.Flags&net.FlagLoopback != 0 {
-			continue
+	network := func(cidr string) *net.IPNet {
+		_, n, err := net.ParseCIDR(cidr)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, a := range addrs {
-			n, ok := a.(*net.IPNet)
-			if !ok {
-				continue
-			}
-			tried++
-			for text, want := range map[string]bool{"10000\n": true, "25000\n": true, "1000\n": false, "-1\n": false, "": false} {
-				sys := fstest.MapFS{"class/net/" + i.Name + "/speed": {Data: []byte(text)}}
-				if got := isNear(sys, &net.TCPAddr{IP: n.IP, Port: 22}); got != want {
-					t.Errorf("%s by %s with speed %q: isNear = %v; want %v", n, i.Name, text, got, want)
-				}
-			}
+		return n
+	}
+	all := []link{
+		{network: network("127.0.0.0/8"), name: "lo", localhost: true},
+		{network: network("192.0.2.0/24"), name: "slow"},
+		{network: network("fe80::/64"), name: "slow"},
+		{network: network("198.51.100.0/24"), name: "fast"},
+		{network: network("fe80::/64"), name: "fast"},
+		{network: network("2001:db8::/64"), name: "silent"},
+	}
+	sys := fstest.MapFS{
+		"class/net/slow/speed": {Data: []byte("1000\n")},
+		"class/net/fast/speed": {Data: []byte("10000\n")},
+		"class/net/down/speed": {Data: []byte("-1\n")},
+	}
+	for _, test := range []struct {
+		address, zone string
+		want          bool
+	}{
+		{"127.0.0.1", "", true},
+		{"192.0.2.7", "", false},
+		{"198.51.100.7", "", true},
+		{"fe80::7", "slow", false},
+		{"fe80::7", "fast", true},
+		{"2001:db8::7", "", false},
+		{"203.0.113.7", "", false},
+	} {
+		if got := isNear(sys, all, &net.TCPAddr{IP: net.ParseIP(test.address), Port: 22, Zone: test.zone}); got != test.want {
+			t.Errorf("isNear(%s%%%s) = %v; want %v", test.address, test.zone, got, test.want)
 		}
 	}
-	if tried == 0 {
-		t.Log("this machine has no network; only the addresses below are tried")
+	if got := speed(sys, "down"); got >= fastLink {
+		t.Errorf("speed of an interface that is down = %d", got)
 	}
-	for address, want := range map[string]bool{"127.0.0.1": true, "203.0.113.7": false} {
-		if got := isNear(fstest.MapFS{}, &net.TCPAddr{IP: net.ParseIP(address), Port: 22}); got != want {
-			t.Errorf("isNear(%s) = %v; want %v", address, got, want)
-		}
+	if !isNear(sys, links(), &net.TCPAddr{IP: net.ParseIP("127.0.0.1"), Port: 22}) {
+		t.Error("isNear(127.0.0.1) = false by the networks of this machine")
 	}
 }

@@ -155,7 +155,7 @@ func (h *Host) dial(ctx context.Context) error {
 		HostKeyCallback:   hosts.check,
 		HostKeyAlgorithms: hosts.algorithms(h.cfg.addr()),
 	}
-	h.near = isNear(os.DirFS("/sys"), conn.RemoteAddr())
+	h.near = isNear(os.DirFS("/sys"), links(), conn.RemoteAddr())
 	c, chans, reqs, err := ssh.NewClientConn(conn, h.cfg.addr(), cfg)
 	if !stop() && err == nil {
 		c.Close()
