@@ -201,6 +201,8 @@ func (b *bench) idle(ctx context.Context) error {
 			return err
 		}
 	}
+	b.say("waiting for the connections to be idle")
+	time.Sleep(15 * time.Second)
 	now, _, err := b.memory(ctx, b.ours.node, b.ours.unit)
 	if err != nil {
 		return err

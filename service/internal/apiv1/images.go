@@ -41,6 +41,7 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, show func(*glance.Ima
 	if err != nil {
 		return err
 	}
+	q.Bare = true // where data is stands in no list
 	images, _, err := a.images.List(r.Context(), q)
 	if errors.Is(err, glance.ErrInvalid) && q.Marker != "" {
 		return nested(http.StatusBadRequest, v1wire.NoMarker())
