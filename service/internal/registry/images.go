@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -205,7 +206,7 @@ func (h *Handler) change(ctx context.Context, name string, c change) (*glance.Im
 		}
 		after := before.Clone()
 		if c.purge && c.values.has("properties") {
-			after.Properties = map[string]string{}
+			maps.DeleteFunc(after.Properties, func(name, _ string) bool { return name != glance.StageHost })
 		}
 		if err := c.values.apply(after); err != nil {
 			return nil, err

@@ -405,18 +405,17 @@ func (h *Handler) rpcPropertyCreate(ctx context.Context, args values) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	value, _ := plain(v["value"])
 	im, err := h.edit(ctx, v.text("image_id"), func(im *glance.Image) error {
 		if im.Properties == nil {
 			im.Properties = make(map[string]string)
 		}
-		im.Properties[name] = value
+		setProperty(im, name, v["value"])
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return propertyOf(im, name, value), nil
+	return propertyOf(im, name, im.Properties[name]), nil
 }
 
 func (h *Handler) rpcPropertyDelete(ctx context.Context, args values) (any, error) {

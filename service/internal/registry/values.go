@@ -238,9 +238,18 @@ func (v values) properties(im *glance.Image) error {
 		if utf8.RuneCountInString(name) > 255 {
 			return &invalid{"properties", "The name of a property is longer than 255 characters."}
 		}
-		im.Properties[name], _ = plain(value)
+		setProperty(im, name, value)
 	}
 	return nil
+}
+
+// setProperty gives an image a property, but for the one that says which
+// service has the staged data: tokens are sent there, so that is for the
+// services that stage data, which do not go through a registry.
+func setProperty(im *glance.Image, name string, value json.RawMessage) {
+	if name != glance.StageHost {
+		im.Properties[name], _ = plain(value)
+	}
 }
 
 // A place is a location as the API sends it.
