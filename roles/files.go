@@ -3,8 +3,10 @@ package roles
 import (
 	"fmt"
 	"io/fs"
+	"net"
 	"path"
 	"slices"
+	"strconv"
 
 	"glancectl/proposals"
 	"glancectl/templates"
@@ -78,7 +80,7 @@ func (s site) configFiles() ([]file, error) {
 		RegistryHost: s.node.Address, RegistryPort: g.Registry.Port, EnableV1: g.EnableV1API,
 		Notifier: g.NotifierStrategy, Broker: broker, DelayedDelete: g.DelayedDelete,
 		Database: database, Stores: stores, Keystone: keystone, PasteFile: s.path(g.API.PasteFile),
-		LockPath: s.lockPath(), StagingDir: s.stagingDir(), Config: s.config("glance-api"),
+		LockPath: s.lockPath(), StagingDir: s.stagingDir(), SelfURL: s.selfURL(), Config: s.config("glance-api"),
 	}
 	if g.Cache.Enabled {
 		cache := s.cache()
@@ -94,6 +96,16 @@ func (s site) configFiles() ([]file, error) {
 	b.add(g.Scrubber.ConfigFile, text, err)
 	b.cacheFiles(database, stores)
 	return b.files, b.err
+}
+
+// selfURL is where the other image nodes reach this one's API, to hand on what
+// is to be done with data that is staged here; empty if there are none.
+func (s site) selfURL() string {
+	g := s.p.Glance
+	if len(g.Nodes) < 2 {
+		return ""
+	}
+	return "http://" + net.JoinHostPort(s.node.Address, strconv.Itoa(g.API.Port))
 }
 
 // cacheFiles adds the files of the elements that look after the cache. They

@@ -33,6 +33,7 @@ type API struct {
 	PasteFile     string
 	LockPath      string
 	StagingDir    string // of image data that is on its way in
+	SelfURL       string // where other nodes reach this one; empty if there are none
 	Config        []Section
 }
 
@@ -64,6 +65,9 @@ func GlanceAPI(a API) ([]byte, error) {
 		d.flag("rabbit_durable_queues", true)
 	}
 	d.flag("delayed_delete", a.DelayedDelete)
+	if a.SelfURL != "" {
+		d.set("worker_self_reference_url", a.SelfURL)
+	}
 	if a.Cache != nil {
 		c.cache(*a.Cache)
 	}

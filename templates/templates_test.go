@@ -58,6 +58,7 @@ func sampleAPI() API {
 		PasteFile:     "/etc/glance/glance-api-paste.ini",
 		LockPath:      "/var/lib/glance/lock",
 		StagingDir:    "/var/lib/glance/staging",
+		SelfURL:       "http://10.77.0.21:9292",
 	}
 }
 
