@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -25,7 +26,10 @@ func main() {
 		o.Only = strings.Split(*only, ",")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := benchservice.Run(ctx, o)
+	var err error
+	if o.Bin, err = filepath.Abs(o.Bin); err == nil { // it is run elsewhere
+		err = benchservice.Run(ctx, o)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchservice:", err)
