@@ -36,10 +36,10 @@ type site struct {
 	config peer.Config
 }
 
-// newSite starts the machine. The database there was made by the original.
-func newSite(t *testing.T, c lab.Config) *site {
-	c.Peer = true
-	s := &site{bench: newBench(t, c, lab.PeerNode)}
+// newSite puts glanced on the machine. The database there was made by the
+// original.
+func newSite(t *testing.T, l *lab.Lab) *site {
+	s := &site{bench: newBench(t, l, lab.PeerNode)}
 	s.config.Stores = []string{"one", "two"}
 	s.config.Options = "[DEFAULT]\nmetadata_encryption_key = " + sealKey + "\nimage_property_quota = 1000\n"
 	program, err := os.ReadFile("../../bin/glanced")
@@ -350,10 +350,9 @@ func (s *site) goOn(base string) {
 	}
 }
 
-// TestMoveOverAndBack has a database that each of the two made and filled
+// overAndBack has a database that each of the two made and filled
 // served by the other, with no step in between, and then by both at once.
-func TestMoveOverAndBack(t *testing.T) {
-	s := newSite(t, lab.Config{})
+func overAndBack(t *testing.T, s *site) {
 	t.Run("over on SQLite", func(t *testing.T) {
 		s := &site{s.as(t, "root"), s.config}
 		s.config.Database = "sqlite:///" + peer.DataDir + "/theirs.sqlite"

@@ -27,8 +27,7 @@ func (b *bench) login(a dbserver.Account, sql string) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-func TestDatabase(t *testing.T) {
-	b := newBench(t, lab.Config{Database: true}, lab.DatabaseNode)
+func onDatabase(t *testing.T, b *bench) {
 	account := dbserver.Account{
 		Server: dbserver.Server{Name: "main", Port: 3306}, Database: "glance", User: "glance", Password: dbSecret,
 	}

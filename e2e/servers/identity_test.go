@@ -14,8 +14,7 @@ import (
 
 const serviceSecret = "Planted-Service-5f1c9b7e"
 
-func TestRegistration(t *testing.T) {
-	b := newBench(t, lab.Config{Keystone: true}, lab.KeystoneNode)
+func onKeystone(t *testing.T, b *bench) {
 	k := newKeystone(t, b.lab.AdminPassword())
 	g := identity.Registration{
 		Keystone: identity.Keystone{

@@ -26,17 +26,19 @@ import (
 	"glancectl/templates"
 )
 
-// TestNotifications has a RabbitMQ. What the original tells it, and what
+// notifications has a RabbitMQ. What the original tells it, and what
 // glanced does, of the same requests is compared; then it goes away.
-func TestNotifications(t *testing.T) {
-	s := newSite(t, lab.Config{Rabbit: true})
-	mq := &bench{t: t, lab: s.lab, node: lab.RabbitNode, user: "root"}
-	mq.sh(`for v in glance load; do rabbitmqctl -q add_vhost $v; done; rabbitmqctl -q add_user glance planted
-for v in glance load; do rabbitmqctl -q set_permissions -p $v glance '.*' '.*' '.*'; done`)
-	t.Run("account", func(t *testing.T) { brokerAccount(mq.as(t, "root")) })
+func notifications(t *testing.T, s *site, mq *bench) {
 	t.Run("as the original", func(t *testing.T) { notifyBeside(&site{s.as(t, "root"), s.config}) })
 	t.Run("broker away", func(t *testing.T) { brokerAway(mq.as(t, "root")) })
 	t.Run("syslog", func(t *testing.T) { toSyslog(mq.as(t, "root")) })
+}
+
+// newBroker makes what glanced uses on a RabbitMQ.
+func newBroker(mq *bench) *bench {
+	mq.sh(`for v in glance load; do rabbitmqctl -q add_vhost $v; done; rabbitmqctl -q add_user glance planted
+for v in glance load; do rabbitmqctl -q set_permissions -p $v glance '.*' '.*' '.*'; done`)
+	return mq
 }
 
 // A notice is a notification as it came.

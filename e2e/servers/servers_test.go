@@ -34,17 +34,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A bench is a node of a lab and the way to it.
-type bench struct {
-	t    *testing.T
-	lab  *lab.Lab
-	node string
-	user string // who logs in
-}
-
-func newBench(t *testing.T, c lab.Config, node string) *bench {
-	c.Log = t.Output()
-	l, err := lab.Start(t.Context(), c)
+// TestServers has one lab for all: what is done on different machines is done
+// at the same time.
+func TestServers(t *testing.T) {
+	l, err := lab.Start(t.Context(), lab.Config{Database: true, Keystone: true, Peer: true, Rabbit: true, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +46,41 @@ func newBench(t *testing.T, c lab.Config, node string) *bench {
 			t.Error(err)
 		}
 	})
+	t.Run("database", func(t *testing.T) {
+		t.Parallel()
+		onDatabase(t, newBench(t, l, lab.DatabaseNode))
+	})
+	t.Run("keystone", func(t *testing.T) {
+		t.Parallel()
+		onKeystone(t, newBench(t, l, lab.KeystoneNode))
+	})
+	t.Run("original", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, l)
+		mq := newBroker(newBench(t, l, lab.RabbitNode))
+		t.Run("at first", func(t *testing.T) {
+			t.Run("over and back", func(t *testing.T) {
+				t.Parallel()
+				overAndBack(t, &site{s.as(t, "root"), s.config})
+			})
+			t.Run("broker account", func(t *testing.T) {
+				t.Parallel()
+				brokerAccount(mq.as(t, "root"))
+			})
+		})
+		t.Run("notifications", func(t *testing.T) { notifications(t, &site{s.as(t, "root"), s.config}, mq) })
+	})
+}
+
+// A bench is a node of a lab and the way to it.
+type bench struct {
+	t    *testing.T
+	lab  *lab.Lab
+	node string
+	user string // who logs in
+}
+
+func newBench(t *testing.T, l *lab.Lab, node string) *bench {
 	return &bench{t: t, lab: l, node: node, user: "root"}
 }
 
