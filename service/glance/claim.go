@@ -137,7 +137,7 @@ func (s *Images) settleImage(ctx context.Context, c Claim) error {
 // settleTask ends a task whose process is dead.
 func (s *Images) settleTask(ctx context.Context, c Claim) error {
 	t, err := s.imports.Tasks.Task(ctx, c.TaskID)
-	if errors.Is(err, ErrNotFound) || err == nil && t.Status.ended() {
+	if errors.Is(err, ErrNotFound) || err == nil && t.Status.Ended() {
 		return nil
 	}
 	if err != nil {

@@ -163,7 +163,7 @@ func (s *Images) busy(ctx context.Context, im *Image) (bool, error) {
 	if t.Status == TaskPending {
 		limit = deadPendingAfter
 	}
-	return !t.Status.ended() && s.now().Sub(t.UpdatedAt) < limit, nil
+	return !t.Status.Ended() && s.now().Sub(t.UpdatedAt) < limit, nil
 }
 
 // freed returns im as it is when a dead import no longer holds it.

@@ -128,7 +128,7 @@ func (s *Images) bringDown(ctx context.Context, taskID string) (legacy bool, err
 	if err != nil {
 		return false, fmt.Errorf("abandon task %s: %w", taskID, err)
 	}
-	if !t.Status.ended() {
+	if !t.Status.Ended() {
 		r := &run{s: s, task: t}
 		r.end(ctx, TaskFailure, func(t *Task) { t.Message = "The import died with the service that ran it." })
 	}

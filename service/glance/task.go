@@ -28,8 +28,8 @@ const (
 	TaskFailure    TaskStatus = "failure"
 )
 
-// ended says that the task will not change any more.
-func (s TaskStatus) ended() bool { return s == TaskSuccess || s == TaskFailure }
+// Ended says that the task will not change any more.
+func (s TaskStatus) Ended() bool { return s == TaskSuccess || s == TaskFailure }
 
 // A Task is work that goes on after the request that asked for it was
 // answered.

@@ -38,28 +38,19 @@ func (c *Catalog) Claims(ctx context.Context) ([]glance.Claim, error) {
 func (c *Catalog) Release(_ context.Context, claim glance.Claim) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if claim.Owner == "" {
-		claim.Owner = c.Owner
-	}
-	if c.claims[claim.ImageID].Owner == claim.Owner {
-		delete(c.claims, claim.ImageID)
-	}
+	release(c.claims, claim.ImageID, claim, c.Owner)
 	return nil
 }
 
 // claim makes the claim on a new task. The caller holds the lock.
 func (c *Tasks) claim(t *glance.Task) {
-	if c.Owner == "" || ended(t) {
+	if c.Owner == "" || t.Status.Ended() {
 		return
 	}
 	if c.claims == nil {
 		c.claims = make(map[string]glance.Claim)
 	}
 	c.claims[t.ID] = glance.Claim{TaskID: t.ID, Owner: c.Owner, RenewedAt: c.now()}
-}
-
-func ended(t *glance.Task) bool {
-	return t.Status == glance.TaskSuccess || t.Status == glance.TaskFailure
 }
 
 // Claims implements glance.Claimer.
@@ -73,11 +64,17 @@ func (c *Tasks) Claims(ctx context.Context) ([]glance.Claim, error) {
 func (c *Tasks) Release(_ context.Context, claim glance.Claim) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if claim.Owner == "" {
-		claim.Owner = c.Owner
-	}
-	if c.claims[claim.TaskID].Owner == claim.Owner {
-		delete(c.claims, claim.TaskID)
-	}
+	release(c.claims, claim.TaskID, claim, c.Owner)
 	return nil
+}
+
+// release ends the claim under key, if it is still that of the claim's owner:
+// own, if it names none.
+func release[K comparable](claims map[K]glance.Claim, key K, claim glance.Claim, own string) {
+	if claim.Owner == "" {
+		claim.Owner = own
+	}
+	if claims[key].Owner == claim.Owner {
+		delete(claims, key)
+	}
 }

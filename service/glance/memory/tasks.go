@@ -97,7 +97,7 @@ func (c *Tasks) UpdateTask(ctx context.Context, before, after *glance.Task) erro
 	written := after.Clone()
 	t.Status, t.ImageID, t.Result, t.Message = written.Status, written.ImageID, written.Result, written.Message
 	t.ExpiresAt, t.UpdatedAt = written.ExpiresAt, written.UpdatedAt
-	if ended(t) {
+	if t.Status.Ended() {
 		delete(c.claims, t.ID)
 	}
 	return nil

@@ -67,7 +67,7 @@ func taskKey(id string) string {
 
 // claim makes the claim on a new task.
 func (s *Tasks) claim(ctx context.Context, tx *sql.Tx, t *glance.Task) error {
-	if s.c.owner == "" || ended(t) {
+	if s.c.owner == "" || t.Status.Ended() {
 		return nil
 	}
 	return s.c.insertClaim(ctx, tx, taskKey(t.ID), glance.Claim{TaskID: t.ID})
@@ -75,15 +75,11 @@ func (s *Tasks) claim(ctx context.Context, tx *sql.Tx, t *glance.Task) error {
 
 // endClaim ends the claim on a task that has ended.
 func (s *Tasks) endClaim(ctx context.Context, tx *sql.Tx, t *glance.Task) error {
-	if !ended(t) {
+	if !t.Status.Ended() {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM tasks WHERE id = ? AND type = ?`, taskKey(t.ID), claimType)
 	return err
-}
-
-func ended(t *glance.Task) bool {
-	return t.Status == glance.TaskSuccess || t.Status == glance.TaskFailure
 }
 
 // Claims implements glance.Claimer.
