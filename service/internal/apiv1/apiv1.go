@@ -11,7 +11,6 @@ package apiv1
 import (
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"glancectl/service/glance"
@@ -111,7 +110,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusFound)
 		return nil
 	}
-	path, ok := segments(strings.TrimPrefix(r.URL.EscapedPath(), "/v1"))
+	path, ok := v1wire.Segments(strings.TrimPrefix(r.URL.EscapedPath(), "/v1"))
 	if !ok {
 		return &fault.Fault{Code: http.StatusNotFound}
 	}
@@ -127,17 +126,4 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 		return v1wire.NotAllowed(r.Method, rt.allow)
 	}
 	return &fault.Fault{Code: http.StatusNotFound}
-}
-
-// segments returns the parts of a path, each as it was before it was escaped.
-func segments(path string) ([]string, bool) {
-	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	for i, p := range parts {
-		plain, err := url.PathUnescape(p)
-		if err != nil || strings.Contains(plain, "/") {
-			return nil, false
-		}
-		parts[i] = plain
-	}
-	return parts, true
 }

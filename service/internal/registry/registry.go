@@ -13,8 +13,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"glancectl/service/glance"
@@ -96,7 +94,7 @@ func (h *Handler) dispatch(r *http.Request) (any, error) {
 	if glance.CallerFrom(r.Context()).Anonymous {
 		return nil, &fault.Fault{Code: http.StatusUnauthorized}
 	}
-	path, ok := segments(r.URL.EscapedPath())
+	path, ok := v1wire.Segments(r.URL.EscapedPath())
 	if !ok {
 		return nil, notFound()
 	}
@@ -118,19 +116,6 @@ func (h *Handler) dispatch(r *http.Request) (any, error) {
 		return h.members(r, path[1], path[3:])
 	}
 	return nil, notFound()
-}
-
-// segments returns the parts of a path, each as it was before it was escaped.
-func segments(path string) ([]string, bool) {
-	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	for i, p := range parts {
-		plain, err := url.PathUnescape(p)
-		if err != nil || strings.Contains(plain, "/") {
-			return nil, false
-		}
-		parts[i] = plain
-	}
-	return parts, true
 }
 
 // list answers a list of images in the form that show gives them.
