@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,23 +21,8 @@ import (
 	"glancectl/e2e/lab"
 )
 
-// enabled is set by the Makefile, so that a bare `go test ./...` does not
-// install packages and boot machines.
-const enabled = "GLANCECTL_E2E"
-
 func TestMain(m *testing.M) {
-	why := lab.Check()
-	if os.Getenv(enabled) == "" {
-		why = errors.New("they boot machines: run them with `make e2e`")
-	}
-	if why != nil {
-		fmt.Println("left out: the end-to-end tests:", why)
-		if os.Getenv("CI") == "true" {
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
+	lab.Main(m, "the end-to-end tests", "e2e")
 }
 
 // A site is a lab and the glancectl that works on it.

@@ -16,10 +16,6 @@ import (
 	"glancectl/e2e/peer"
 )
 
-// enabled is set by the Makefile, so that a bare `go test ./...` does not
-// install packages and boot machines.
-const enabled = "GLANCECTL_E2E"
-
 // atLeast is how many requests the corpus has to have.
 const atLeast = 800
 
@@ -35,18 +31,7 @@ var sites = []struct {
 }
 
 func TestMain(m *testing.M) {
-	why := lab.Check()
-	if os.Getenv(enabled) == "" {
-		why = errors.New("it boots machines: run it with `make conformance`")
-	}
-	if why != nil {
-		fmt.Println("left out: the comparison with the original:", why)
-		if os.Getenv("CI") == "true" {
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
+	lab.Main(m, "the comparison with the original", "conformance")
 }
 
 // corpus reads the scripts of a folder of testdata, by name.

@@ -16,10 +16,6 @@ import (
 	"time"
 )
 
-// enabled is set by the Makefile, so that a bare `go test ./...` does not
-// install packages and boot machines.
-const enabled = "GLANCECTL_E2E"
-
 // ownerVariable makes the test binary a lab's owner that somebody will kill.
 const ownerVariable = "GLANCECTL_LAB_OWNER"
 
@@ -27,18 +23,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(ownerVariable) != "" {
 		own()
 	}
-	why := Check()
-	if os.Getenv(enabled) == "" {
-		why = errors.New("they boot machines: run them with `make e2e`")
-	}
-	if why != nil {
-		fmt.Println("left out: the tests of the lab:", why)
-		if os.Getenv("CI") == "true" {
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
+	Main(m, "the tests of the lab", "e2e")
 }
 
 // own starts a lab, says so and stays.

@@ -2,34 +2,16 @@ package peer
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
 	"glancectl/e2e/lab"
 )
 
-// enabled is set by the Makefile, so that a bare `go test ./...` does not
-// install packages and boot machines.
-const enabled = "GLANCECTL_E2E"
-
 func TestMain(m *testing.M) {
-	why := lab.Check()
-	if os.Getenv(enabled) == "" {
-		why = errors.New("they boot machines: run them with `make e2e`")
-	}
-	if why != nil {
-		fmt.Println("left out: the tests of the peer:", why)
-		if os.Getenv("CI") == "true" {
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
+	lab.Main(m, "the tests of the peer", "e2e")
 }
 
 // ask sends a request as a member of a project and returns status and body.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -15,23 +14,8 @@ import (
 	"glancectl/provision/sshhost"
 )
 
-// enabled is set by the Makefile, so that a bare `go test ./...` does not
-// install packages and boot machines.
-const enabled = "GLANCECTL_E2E"
-
 func TestMain(m *testing.M) {
-	why := lab.Check()
-	if os.Getenv(enabled) == "" {
-		why = errors.New("they boot machines: run them with `make e2e`")
-	}
-	if why != nil {
-		fmt.Println("left out: the tests against real servers:", why)
-		if os.Getenv("CI") == "true" {
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
+	lab.Main(m, "the tests against real servers", "e2e")
 }
 
 // TestServers has one lab for all: what is done on different machines is done
