@@ -60,18 +60,9 @@ func RunAPI(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	options := apiv2.Options{
-		LimitDefault:   p.Images.LimitDefault,
-		LimitMax:       p.Images.LimitMax,
-		ShowDirectURL:  p.Images.ShowDirectURL,
-		PublicEndpoint: p.Server.PublicEndpoint,
-		Prefix:         prefix,
-		MaxRequestID:   unlimited(p.Server.MaxRequestID),
-		Log:            p.log,
-		Definitions:    metadef.New(catalog.Metadefs(), metadef.Options{Policy: rules, Notify: p.told.ofDefinitions()}),
-	}
-	if control != nil {
-		options.Cache = control
+	options, err := p.v2Options(catalog, control, rules)
+	if err != nil {
+		return err
 	}
 	if p.V1.Enabled {
 		v1, err := p.v1(images, catalog, dataCache(cache), rules)
@@ -80,9 +71,6 @@ func RunAPI(ctx context.Context, o Options) error {
 		}
 		defer v1.close(ctx)
 		options.V1 = v1
-	}
-	if options.Properties, err = p.imageSchema(); err != nil {
-		return err
 	}
 	api := apiv2.New(images, options)
 	handler, err := p.handler(api.Root(), rules, map[config.Stage]filter{
@@ -99,6 +87,27 @@ func RunAPI(ctx context.Context, o Options) error {
 	}
 	defer imports.close()
 	return p.serveCached(ctx, handler, catalog, cache)
+}
+
+// v2Options are the settings of version 2 of the API. Version 1, if it is
+// served, is added to them.
+func (p *process) v2Options(catalog *sqlcatalog.Catalog, control *cacheControl, rules *access) (apiv2.Options, error) {
+	options := apiv2.Options{
+		LimitDefault:   p.Images.LimitDefault,
+		LimitMax:       p.Images.LimitMax,
+		ShowDirectURL:  p.Images.ShowDirectURL,
+		PublicEndpoint: p.Server.PublicEndpoint,
+		Prefix:         prefix,
+		MaxRequestID:   unlimited(p.Server.MaxRequestID),
+		Log:            p.log,
+		Definitions:    metadef.New(catalog.Metadefs(), metadef.Options{Policy: rules, Notify: p.told.ofDefinitions()}),
+	}
+	if control != nil {
+		options.Cache = control
+	}
+	var err error
+	options.Properties, err = p.imageSchema()
+	return options, err
 }
 
 // serveCached serves, and then waits for the cache, if there is one.
