@@ -120,7 +120,10 @@ func listSees(t *testing.T, c glance.Catalog) {
 	}
 }
 
-func listFilters(t *testing.T, c glance.Catalog) {
+// various makes four images that filters tell apart: a and b, c which is
+// hidden, and one that was killed.
+func various(t *testing.T, c glance.Catalog) {
+	t.Helper()
 	create(t, c,
 		named(1, "a", func(im *glance.Image) {
 			im.Size, im.DiskFormat, im.ContainerFormat = p(int64(10)), p("raw"), p("bare")
@@ -153,6 +156,10 @@ func listFilters(t *testing.T, c glance.Catalog) {
 		delete(im.Properties, "arch")
 		im.Tags = nil
 	})
+}
+
+func listFilters(t *testing.T, c glance.Catalog) {
+	various(t, c)
 	f := func(attribute, op string, values ...string) glance.Query {
 		return glance.Query{Filters: []glance.Filter{{Attribute: attribute, Op: op, Values: values}}}
 	}
