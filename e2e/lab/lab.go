@@ -55,6 +55,9 @@ type Config struct {
 	Nginx      bool // the image nodes have an nginx, which does not run
 	Peer       bool // peer-node: OpenStack Glance, configured and started by package e2e/peer
 	Rabbit     bool // mq-node: RabbitMQ, without a user that may come from elsewhere, and rsyslog
+	// Shared is a directory that all image nodes have in common, as if an NFS
+	// were mounted there; "" means none.
+	Shared string
 	// DiskMiB limits what a node can write, by the node's name.
 	DiskMiB map[string]int
 	// Detach leaves the lab running when its owner ends, until Down.
@@ -86,6 +89,7 @@ type Node struct {
 	layers  []string // read-only, topmost first
 	ready   func(ctx context.Context) error
 	diskMiB int
+	binds   []string // options of nspawn
 
 	mu    sync.Mutex
 	spawn *exec.Cmd     // the nspawn process; nil when the node is off
@@ -129,6 +133,11 @@ func (l *Lab) up(ctx context.Context) error {
 	}
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return err
+	}
+	if l.config.Shared != "" {
+		if err := os.Mkdir(l.sharedDir(), 0o755); err != nil {
+			return err
+		}
 	}
 	var err error
 	if l.reaper, err = startReaper(l.dir, l.hold); err != nil {
@@ -207,6 +216,9 @@ func (l *Lab) plan(ctx context.Context) error {
 		if err := add(fmt.Sprintf("image-%d", i+1), imageNumber+i+1, nodes, speaksFirst("22")); err != nil {
 			return err
 		}
+		if l.config.Shared != "" {
+			l.nodes[len(l.nodes)-1].binds = []string{"--bind=" + l.sharedDir() + ":" + l.config.Shared}
+		}
 	}
 	for name := range l.config.DiskMiB {
 		if l.find(name) == nil {
@@ -215,6 +227,9 @@ func (l *Lab) plan(ctx context.Context) error {
 	}
 	return nil
 }
+
+// sharedDir is what the image nodes have in common, as this machine sees it.
+func (l *Lab) sharedDir() string { return filepath.Join(l.dir, "shared") }
 
 // each calls do for all nodes at once and returns all their errors.
 func (l *Lab) each(do func(*Node) error) error {

@@ -129,8 +129,9 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	defer console.Close()
-	cmd := nspawn(n.Root, n.namespace(), "--hostname="+n.Name, "--resolv-conf=off",
-		"--network-namespace-path=/run/netns/"+n.namespace(), "--boot")
+	options := append([]string{"--hostname=" + n.Name, "--resolv-conf=off",
+		"--network-namespace-path=/run/netns/" + n.namespace(), "--boot"}, n.binds...)
+	cmd := nspawn(n.Root, n.namespace(), options...)
 	cmd.Stdout, cmd.Stderr = console, console
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", n.Name, err)
