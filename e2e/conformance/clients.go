@@ -1,22 +1,15 @@
 package conformance
 
 import (
-	"bufio"
 	"context"
-	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os/exec"
 	"regexp"
 	"strings"
 
+	"glancectl/e2e/clients"
 	"glancectl/e2e/lab"
 )
-
-//go:embed testdata/clients/drive.py
-var driveScript string
 
 // A clientLine is a line of a script that drives the real clients:
 //
@@ -92,76 +85,25 @@ func (c *clientLine) parseRun(text string) error {
 	return nil
 }
 
-// A driver runs the clients on the node of the Keystone, for one persona: they
-// remember who they are from one command to the next.
-type driver struct {
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	out  *bufio.Reader
-	said strings.Builder // what the driver itself complained of
-	env  map[string]string
-}
-
-// What came of a command.
-type driven struct {
-	Code int    `json:"code"`
-	Out  string `json:"out"`
-	Err  string `json:"err"`
-}
-
-const drivePath = "/root/drive.py"
-
-// prepareClients puts the driver's program and the files that the commands
-// name where they are looked for.
+// prepareClients puts the files that the commands name where they are looked
+// for.
 func (s *Site) prepareClients(ctx context.Context) error {
-	files := "cat >" + drivePath + " <<'END'\n" + driveScript + "END\nprintf 'a small disk\\n' >/root/disk\n" +
-		`echo '{"namespace": "Imported", "visibility": "public", "properties": {"p": {"title": "P", "type": "string"}}}' >/root/namespace.json`
-	_, err := s.Lab.Run(ctx, lab.KeystoneNode, files)
+	_, err := s.Lab.Run(ctx, lab.KeystoneNode, "printf 'a small disk\\n' >/root/disk\n"+
+		`echo '{"namespace": "Imported", "visibility": "public", "properties": {"p": {"title": "P", "type": "string"}}}' >/root/namespace.json`)
 	return err
 }
 
-// startDriver starts a driver for a persona. It runs until it is closed.
-func (s *Site) startDriver(who string) (*driver, error) {
+// startDriver starts the clients for a persona. They run until they are closed.
+func (s *Site) startDriver(who string) (*clients.Driver, error) {
 	env := s.identity.environments()[who]
 	if env == nil {
 		return nil, fmt.Errorf("there is no persona %q with a password", who)
 	}
-	argv := append(s.Lab.SSH(lab.KeystoneNode, "root"), "python3 -W ignore "+drivePath)
-	d := &driver{cmd: exec.Command(argv[0], argv[1:]...), env: env}
-	d.cmd.Stderr = &d.said
-	in, err := d.cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := d.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	d.in, d.out = in, bufio.NewReader(out)
-	return d, d.cmd.Start()
-}
-
-func (d *driver) close() error { return errors.Join(d.in.Close(), d.cmd.Wait()) }
-
-// run runs a program.
-func (d *driver) run(program string, args []string) (driven, error) {
-	order, err := json.Marshal(map[string]any{"program": program, "args": args, "env": d.env})
-	if err != nil {
-		return driven{}, err
-	}
-	if _, err := d.in.Write(append(order, '\n')); err != nil {
-		return driven{}, fmt.Errorf("%w: %s", err, d.said.String())
-	}
-	line, err := d.out.ReadBytes('\n')
-	if err != nil {
-		return driven{}, fmt.Errorf("the driver ended: %w: %s", err, d.said.String())
-	}
-	var r driven
-	return r, json.Unmarshal(line, &r)
+	return clients.Start(s.Lab, env)
 }
 
 // find returns what a capture wants of what was printed.
-func (r driven) find(from string) (string, error) {
+func find(r clients.Result, from string) (string, error) {
 	row, ok := strings.CutPrefix(from, "row:")
 	if !ok {
 		return Answer{Body: []byte(r.Out)}.at(from)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"glancectl/e2e/clients"
 )
 
 // testClients drives the real clients, whose every command is tried. glanced
@@ -22,8 +24,8 @@ func testClients(t *testing.T, site *Site) {
 	all := make(drivers)
 	t.Cleanup(func() {
 		for who, d := range all {
-			if err := d.close(); err != nil {
-				t.Errorf("driver of %s: %v: %s", who, err, d.said.String())
+			if err := d.Close(); err != nil {
+				t.Errorf("clients of %s: %v", who, err)
 			}
 		}
 	})
@@ -48,9 +50,9 @@ func testClients(t *testing.T, site *Site) {
 }
 
 // drivers are the drivers that run, by persona.
-type drivers map[string]*driver
+type drivers map[string]*clients.Driver
 
-func (all drivers) of(t *testing.T, site *Site, who string) *driver {
+func (all drivers) of(t *testing.T, site *Site, who string) *clients.Driver {
 	t.Helper()
 	if all[who] == nil {
 		d, err := site.startDriver(who)
@@ -63,9 +65,9 @@ func (all drivers) of(t *testing.T, site *Site, who string) *driver {
 }
 
 // everyCommand requires that a script has each command that the client has.
-func everyCommand(t *testing.T, d *driver, client string, lines []clientLine) {
+func everyCommand(t *testing.T, d *clients.Driver, client string, lines []clientLine) {
 	t.Helper()
-	r, err := d.run("commands", []string{client})
+	r, err := d.Run("commands", client)
 	if err != nil || r.Code != 0 {
 		t.Fatalf("list the commands of %s: %v: %s", client, err, r.Err)
 	}
@@ -88,7 +90,7 @@ func everyCommand(t *testing.T, d *driver, client string, lines []clientLine) {
 func drive(t *testing.T, all drivers, site *Site, lines []clientLine) {
 	t.Helper()
 	vars := with(site.ours.Vars, nil)
-	var last driven
+	var last clients.Result
 	for _, l := range lines {
 		switch {
 		case l.says != "":
@@ -107,7 +109,7 @@ func drive(t *testing.T, all drivers, site *Site, lines []clientLine) {
 }
 
 // command runs a command and keeps what it is to.
-func command(t *testing.T, d *driver, l clientLine, vars map[string]string) driven {
+func command(t *testing.T, d *clients.Driver, l clientLine, vars map[string]string) clients.Result {
 	t.Helper()
 	args := make([]string, len(l.args))
 	for i := range l.args {
@@ -116,7 +118,7 @@ func command(t *testing.T, d *driver, l clientLine, vars map[string]string) driv
 			t.Fatalf("line %d: %v", l.number, err)
 		}
 	}
-	r, err := d.run(l.program, args)
+	r, err := d.Run(l.program, args...)
 	if err != nil {
 		t.Fatalf("line %d: %s: %v", l.number, l.text, err)
 	}
@@ -124,7 +126,7 @@ func command(t *testing.T, d *driver, l clientLine, vars map[string]string) driv
 		t.Errorf("line %d: %s: exit %d\n%s%s", l.number, l.text, r.Code, r.Out, r.Err)
 	}
 	for _, c := range l.capture {
-		if vars[c.Name], err = r.find(c.From); err != nil {
+		if vars[c.Name], err = find(r, c.From); err != nil {
 			t.Fatalf("line %d: %s: keep %s: %v\n%s%s", l.number, l.text, c.Name, err, r.Out, r.Err)
 		}
 	}
