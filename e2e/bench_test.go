@@ -60,13 +60,13 @@ func fleet(b *testing.B) (first, noop time.Duration, trips float64) {
 	p := s.propose(b, d)
 	var applies, plans []time.Duration
 	for range rounds {
-		applies = append(applies, s.want(b, 0, nil, "apply", "--auto-approve", p).took)
+		applies = append(applies, s.Want(b, 0, nil, "apply", "--auto-approve", p).Took)
 		for range rounds {
-			r := s.want(b, 0, nil, "plan", "--detailed-exitcode", "--json", p)
-			plans = append(plans, r.took)
-			trips = max(trips, jsonLines(b, r, "change_summary")[0]["round_trips"].(float64))
+			r := s.Want(b, 0, nil, "plan", "--detailed-exitcode", "--json", p)
+			plans = append(plans, r.Took)
+			trips = max(trips, r.Lines(b, "change_summary")[0]["round_trips"].(float64))
 		}
-		s.want(b, 0, nil, "destroy", "--auto-approve", "--images", "--database", "--keystone", p)
+		s.Want(b, 0, nil, "destroy", "--auto-approve", "--images", "--database", "--keystone", p)
 	}
 	return median(applies), median(plans), trips
 }

@@ -31,10 +31,7 @@ func examples(t *testing.T, s *site, _ draft) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := t.TempDir()
-	run(t, ".", "mkdir", "-m", "700", home+"/.ssh")
-	run(t, ".", "cp", s.Key(), home+"/.ssh/id_ed25519")
-	run(t, ".", "cp", s.KnownHosts(), home+"/.ssh/known_hosts")
+	home := s.Home(t)
 	files, err := filepath.Glob("../examples/*.hcl")
 	if err != nil || len(files) < 3 {
 		t.Fatalf("examples: %v, %v; want at least three", files, err)
@@ -42,7 +39,7 @@ func examples(t *testing.T, s *site, _ draft) {
 	for _, file := range files {
 		name := filepath.Base(file)
 		out := run(t, root, "env", "HOME="+home, "NO_COLOR=1", "GLANCE_SERVICE_PASSWORD=for-the-example", "GLANCE_SWIFT_KEY=for-the-example",
-			s.bin, "plan", "examples/"+name)
+			s.Bin, "plan", "examples/"+name)
 		for _, m := range masks {
 			out = m.pattern.ReplaceAllString(out, m.text)
 		}

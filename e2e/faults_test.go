@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"glancectl/e2e/rig"
 )
 
 // shell runs a script on this machine and returns all it prints.
@@ -41,39 +43,39 @@ func faults(t *testing.T, s *site, d draft) {
 			p := s.propose(t, d)
 			fault.run(t, s, d)
 			s.propose(t, d)
-			s.converged(t, p)
+			s.Converged(t, p)
 		})
 	}
 }
 
 func passwordByHand(t *testing.T, s *site, d draft) {
-	s.on(t, "db-node", `mysql -e "ALTER USER 'glance'@'%' IDENTIFIED BY 'by-hand'; GRANT TRIGGER ON glance.* TO 'glance'@'%'"`)
-	s.want(t, 2, []string{"password", "TRIGGER"}, "plan", "--detailed-exitcode", d.Name+".hcl")
-	s.converged(t, d.Name+".hcl")
-	if got := s.on(t, "db-node", `mysql -N -e "SHOW GRANTS FOR 'glance'@'%'"`); strings.Contains(got, "TRIGGER") {
+	s.On(t, "db-node", `mysql -e "ALTER USER 'glance'@'%' IDENTIFIED BY 'by-hand'; GRANT TRIGGER ON glance.* TO 'glance'@'%'"`)
+	s.Want(t, 2, []string{"password", "TRIGGER"}, "plan", "--detailed-exitcode", d.Name+".hcl")
+	s.Converged(t, d.Name+".hcl")
+	if got := s.On(t, "db-node", `mysql -N -e "SHOW GRANTS FOR 'glance'@'%'"`); strings.Contains(got, "TRIGGER") {
 		t.Errorf("a privilege granted by hand is still there: %s", got)
 	}
 }
 
 func endpointMoved(t *testing.T, s *site, d draft) {
-	s.on(t, "auth-node", `. /root/openrc; openstack endpoint set --url http://10.99.0.1:9292/v1 $(openstack endpoint list --service image --interface public -f value -c ID)`)
-	s.want(t, 2, []string{"http://10.99.0.1:9292/v1"}, "plan", "--detailed-exitcode", d.Name+".hcl")
-	s.converged(t, d.Name+".hcl")
+	s.On(t, "auth-node", `. /root/openrc; openstack endpoint set --url http://10.99.0.1:9292/v1 $(openstack endpoint list --service image --interface public -f value -c ID)`)
+	s.Want(t, 2, []string{"http://10.99.0.1:9292/v1"}, "plan", "--detailed-exitcode", d.Name+".hcl")
+	s.Converged(t, d.Name+".hcl")
 }
 
 func serviceKilled(t *testing.T, s *site, d draft) {
-	pid := s.on(t, "image-1", "systemctl show -p MainPID --value glance-api; kill -KILL $(systemctl show -p MainPID --value glance-api)")
-	eventually(t, "systemd restarts glance-api", func() bool {
-		now := s.on(t, "image-1", "systemctl show -p MainPID,ActiveState --value glance-api | tr '\n' ' '")
+	pid := s.On(t, "image-1", "systemctl show -p MainPID --value glance-api; kill -KILL $(systemctl show -p MainPID --value glance-api)")
+	rig.Eventually(t, "systemd restarts glance-api", func() bool {
+		now := s.On(t, "image-1", "systemctl show -p MainPID,ActiveState --value glance-api | tr '\n' ' '")
 		return strings.Contains(now, "active") && !strings.HasPrefix(now, "0 ") && !strings.HasPrefix(now, pid+" ") && !strings.Contains(now, "activating")
 	})
-	s.want(t, 0, []string{"glance-api answers"}, "status", d.Name+".hcl")
+	s.Want(t, 0, []string{"glance-api answers"}, "status", d.Name+".hcl")
 }
 
 func serviceStopped(t *testing.T, s *site, d draft) {
-	s.on(t, "image-2", "systemctl disable --now glance-registry 2>/dev/null")
-	s.want(t, 15, []string{"glance-registry"}, "status", d.Name+".hcl")
-	s.want(t, 2, []string{"glance-registry.service"}, "plan", "--detailed-exitcode", d.Name+".hcl")
+	s.On(t, "image-2", "systemctl disable --now glance-registry 2>/dev/null")
+	s.Want(t, 15, []string{"glance-registry"}, "status", d.Name+".hcl")
+	s.Want(t, 2, []string{"glance-registry.service"}, "plan", "--detailed-exitcode", d.Name+".hcl")
 }
 
 func nodeDown(t *testing.T, s *site, d draft) {
@@ -82,9 +84,9 @@ func nodeDown(t *testing.T, s *site, d draft) {
 	}
 	d.Workers = 5
 	p := s.propose(t, d)
-	s.want(t, 11, []string{"image-2", "10.77.0.22"}, "plan", p)
-	r := s.want(t, 16, []string{"image-2", "10.77.0.22", "Not complete"}, "apply", "--auto-approve", p)
-	if got := s.on(t, "image-1", "grep ^workers /etc/glance/glance-api.conf"); got != "workers = 5" {
+	s.Want(t, 11, []string{"image-2", "10.77.0.22"}, "plan", p)
+	r := s.Want(t, 16, []string{"image-2", "10.77.0.22", "Not complete"}, "apply", "--auto-approve", p)
+	if got := s.On(t, "image-1", "grep ^workers /etc/glance/glance-api.conf"); got != "workers = 5" {
 		t.Errorf("on the node that is up: %q; want the new value\n%v", got, r)
 	}
 	if err := s.StartNode(context.Background(), "image-2"); err != nil {
@@ -104,22 +106,22 @@ func wrongHostKey(t *testing.T, s *site, d draft) {
 		_, key, _ := strings.Cut(lines[(i+1)%len(lines)], " ")
 		lines[i] = host + " " + key
 	}
-	s.write(t, "swapped", strings.Join(lines, "\n")+"\n")
-	d.KnownHosts = filepath.Join(s.dir, "swapped")
+	s.Write(t, "swapped", strings.Join(lines, "\n")+"\n")
+	d.KnownHosts = filepath.Join(s.Dir, "swapped")
 	p := s.propose(t, d)
-	s.want(t, 11, []string{"host key", "swapped"}, "plan", p)
-	s.want(t, 11, []string{"host key"}, "apply", "--auto-approve", p)
+	s.Want(t, 11, []string{"host key", "swapped"}, "plan", p)
+	s.Want(t, 11, []string{"host key"}, "apply", "--auto-approve", p)
 
-	s.write(t, "empty", "")
-	d.KnownHosts = filepath.Join(s.dir, "empty")
+	s.Write(t, "empty", "")
+	d.KnownHosts = filepath.Join(s.Dir, "empty")
 	s.propose(t, d)
-	s.want(t, 11, []string{"host key"}, "plan", p)
+	s.Want(t, 11, []string{"host key"}, "plan", p)
 }
 
 func loginRefused(t *testing.T, s *site, d draft) {
 	d.User = "nobody-we-know"
 	p := s.propose(t, d)
-	s.want(t, 11, []string{"nobody-we-know"}, "plan", p)
+	s.Want(t, 11, []string{"nobody-we-know"}, "plan", p)
 }
 
 func locked(t *testing.T, s *site, d draft) {
@@ -129,83 +131,83 @@ func locked(t *testing.T, s *site, d draft) {
 	if err := s.Freeze("image-2"); err != nil {
 		t.Fatal(err)
 	}
-	_, done := s.start("apply", "--auto-approve", p)
-	eventually(t, "the first apply holds the lock", func() bool {
-		return s.on(t, "image-1", "ls -d /run/lock/glancectl/main.lock 2>/dev/null || :") != ""
+	_, done := s.Begin("apply", "--auto-approve", p)
+	rig.Eventually(t, "the first apply holds the lock", func() bool {
+		return s.On(t, "image-1", "ls -d /run/lock/glancectl/main.lock 2>/dev/null || :") != ""
 	})
 	s.Thaw("image-2")
-	second := s.glancectl("apply", "--auto-approve", p)
+	second := s.Glancectl("apply", "--auto-approve", p)
 	r := <-done
-	if r.code != 0 {
+	if r.Code != 0 {
 		t.Errorf("the first of two applies\n%v", r)
 	}
 	// The first may have ended before the second began.
-	if second.code != 13 && second.code != 0 {
+	if second.Code != 13 && second.Code != 0 {
 		t.Errorf("the second of two applies: want exit 13\n%v", second)
 	}
 	// A lock that somebody holds for sure.
-	s.on(t, "image-1", `mkdir -p /run/lock/glancectl/main.lock; echo '{"id":"x","who":"ann","host":"desk","pid":1,"operation":"apply","started":"2026-01-01T00:00:00Z"}' >/run/lock/glancectl/main.lock/info.json; touch /run/lock/glancectl/main.lock/* /run/lock/glancectl/main.lock`)
-	s.want(t, 13, []string{"ann@desk", "image-1"}, "apply", "--auto-approve", p)
-	s.on(t, "image-1", "touch -d '-5 min' /run/lock/glancectl/main.lock/* /run/lock/glancectl/main.lock")
-	s.want(t, 0, []string{"ann"}, "apply", "--auto-approve", p)
+	s.On(t, "image-1", `mkdir -p /run/lock/glancectl/main.lock; echo '{"id":"x","who":"ann","host":"desk","pid":1,"operation":"apply","started":"2026-01-01T00:00:00Z"}' >/run/lock/glancectl/main.lock/info.json; touch /run/lock/glancectl/main.lock/* /run/lock/glancectl/main.lock`)
+	s.Want(t, 13, []string{"ann@desk", "image-1"}, "apply", "--auto-approve", p)
+	s.On(t, "image-1", "touch -d '-5 min' /run/lock/glancectl/main.lock/* /run/lock/glancectl/main.lock")
+	s.Want(t, 0, []string{"ann"}, "apply", "--auto-approve", p)
 }
 
 func fullDisk(t *testing.T, s *site, d draft) {
 	d.Nodes = []string{"image-1", "image-2", "image-3"}
 	d.Workers = 7
 	p := s.propose(t, d)
-	s.on(t, "image-3", "fallocate -l 1G /root/fill 2>/dev/null || dd if=/dev/zero of=/root/fill bs=1M 2>/dev/null; df / | tail -1; true")
-	s.want(t, 16, []string{"image-3", "100% full"}, "apply", "--auto-approve", p)
-	left := s.on(t, "image-3", "find /usr/lib/glancectl /etc/glance -name '*.glancectl*' -o -name '.*' -type f 2>/dev/null | wc -l")
+	s.On(t, "image-3", "fallocate -l 1G /root/fill 2>/dev/null || dd if=/dev/zero of=/root/fill bs=1M 2>/dev/null; df / | tail -1; true")
+	s.Want(t, 16, []string{"image-3", "100% full"}, "apply", "--auto-approve", p)
+	left := s.On(t, "image-3", "find /usr/lib/glancectl /etc/glance -name '*.glancectl*' -o -name '.*' -type f 2>/dev/null | wc -l")
 	if left != "0" {
 		t.Errorf("half-written files left on image-3: %s", left)
 	}
-	s.on(t, "image-3", "rm /root/fill")
-	s.converged(t, p)
-	s.on(t, "image-3", "systemctl is-active glance-api")
+	s.On(t, "image-3", "rm /root/fill")
+	s.Converged(t, p)
+	s.On(t, "image-3", "systemctl is-active glance-api")
 	s.propose(t, draft{Name: "third", Nodes: []string{"image-3"}})
 	// Back to two nodes; what is on the third is taken away by hand's way:
 	// a destroy of a proposal that names it alone is another proposal.
 	d.Nodes = []string{"image-3"}
 	s.propose(t, d)
-	s.want(t, 0, nil, "destroy", "--auto-approve", "--images", p)
+	s.Want(t, 0, nil, "destroy", "--auto-approve", "--images", p)
 }
 
 // interrupted sends Ctrl-C in the middle of an apply, at different moments.
 func interrupted(t *testing.T, s *site, d draft) {
 	p := s.propose(t, d)
 	for _, wait := range []time.Duration{0, 300 * time.Millisecond, 600 * time.Millisecond, 900 * time.Millisecond} {
-		s.want(t, 0, nil, "destroy", "--auto-approve", p)
-		process, done := s.start("apply", "--auto-approve", p)
-		eventually(t, "the apply has begun", func() bool {
-			return s.on(t, "image-1", "ls -d /run/lock/glancectl/main.lock 2>/dev/null || :") != ""
+		s.Want(t, 0, nil, "destroy", "--auto-approve", p)
+		process, done := s.Begin("apply", "--auto-approve", p)
+		rig.Eventually(t, "the apply has begun", func() bool {
+			return s.On(t, "image-1", "ls -d /run/lock/glancectl/main.lock 2>/dev/null || :") != ""
 		})
 		time.Sleep(wait)
 		_ = process.Signal(syscall.SIGINT) // it may have ended
 		r := <-done
-		t.Logf("Ctrl-C after %v: exit %d", wait, r.code)
-		if r.code != 130 && r.code != 0 {
+		t.Logf("Ctrl-C after %v: exit %d", wait, r.Code)
+		if r.Code != 130 && r.Code != 0 {
 			t.Errorf("Ctrl-C after %v: want exit 130\n%v", wait, r)
 		}
-		if r.code == 130 && !strings.Contains(r.stdout+r.stderr, "nterrupted") {
+		if r.Code == 130 && !strings.Contains(r.Stdout+r.Stderr, "nterrupted") {
 			t.Errorf("Ctrl-C after %v: it does not say so\n%v", wait, r)
 		}
-		s.converged(t, p)
+		s.Converged(t, p)
 	}
 }
 
 // sshCut kills the node's end of the connections in the middle of an apply.
 func sshCut(t *testing.T, s *site, d draft) {
 	p := s.propose(t, d)
-	s.want(t, 0, nil, "destroy", "--auto-approve", p)
-	_, done := s.start("apply", "--auto-approve", p)
-	cut := s.on(t, "image-2", `for i in $(seq 600); do [ -d /usr/lib/glancectl ] && break; sleep 0.05; done; (sleep 0.1; pkill -KILL -f '^sshd: root@notty') >/dev/null 2>&1 & echo cut`)
+	s.Want(t, 0, nil, "destroy", "--auto-approve", p)
+	_, done := s.Begin("apply", "--auto-approve", p)
+	cut := s.On(t, "image-2", `for i in $(seq 600); do [ -d /usr/lib/glancectl ] && break; sleep 0.05; done; (sleep 0.1; pkill -KILL -f '^sshd: root@notty') >/dev/null 2>&1 & echo cut`)
 	r := <-done
 	// The script that cuts is itself over SSH: it may not come to its echo.
-	if r.code != 16 && r.code != 12 && r.code != 11 {
+	if r.Code != 16 && r.Code != 12 && r.Code != 11 {
 		t.Errorf("cut (%s): want exit 16, 12 or 11\n%v", cut, r)
 	}
-	if !strings.Contains(r.stdout+r.stderr, "image-2") {
+	if !strings.Contains(r.Stdout+r.Stderr, "image-2") {
 		t.Errorf("cut: the node is not named\n%v", r)
 	}
 }
@@ -217,5 +219,5 @@ func badConfig(t *testing.T, s *site, d draft) {
       section "DEFAULT" { bind_port = "not-a-port" }
     }`
 	p := s.propose(t, d)
-	s.want(t, 12, []string{"glance-api.service", "bind_port", "last lines of its log"}, "apply", "--auto-approve", p)
+	s.Want(t, 12, []string{"glance-api.service", "bind_port", "last lines of its log"}, "apply", "--auto-approve", p)
 }

@@ -126,6 +126,6 @@ func (s *site) propose(t testing.TB, d draft) string {
 	if err := draftText.Execute(&b, data); err != nil {
 		t.Fatal(err)
 	}
-	s.write(t, d.Name+".hcl", b.String())
+	s.Write(t, d.Name+".hcl", b.String())
 	return d.Name + ".hcl"
 }

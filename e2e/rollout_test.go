@@ -48,15 +48,15 @@ func TestMainJob(t *testing.T) {
 // are recorded for noSecret.
 func firstApply(t *testing.T, s *site, d draft) {
 	p := s.propose(t, d)
-	s.want(t, 0, []string{"proposal main is valid"}, "validate", p)
-	s.want(t, 2, []string{"+ database", "+ file /etc/glance/glance-api.conf", "Plan: "}, "plan", "--detailed-exitcode", p)
-	if got := s.on(t, "image-1", "ls /etc/glance /usr/bin/glance-api 2>&1 | wc -l; getent passwd glance || echo no user"); !strings.HasSuffix(got, "no user") {
+	s.Want(t, 0, []string{"proposal main is valid"}, "validate", p)
+	s.Want(t, 2, []string{"+ database", "+ file /etc/glance/glance-api.conf", "Plan: "}, "plan", "--detailed-exitcode", p)
+	if got := s.On(t, "image-1", "ls /etc/glance /usr/bin/glance-api 2>&1 | wc -l; getent passwd glance || echo no user"); !strings.HasSuffix(got, "no user") {
 		t.Errorf("after plan, on image-1: %s; want nothing changed", got)
 	}
-	s.want(t, 1, []string{"--auto-approve"}, "apply", p)
+	s.Want(t, 1, []string{"--auto-approve"}, "apply", p)
 
 	s.watchProcesses(t)
-	s.want(t, 0, []string{"Applied in", "glance-api answers"}, "apply", "--auto-approve", p)
+	s.Want(t, 0, []string{"Applied in", "glance-api answers"}, "apply", "--auto-approve", p)
 	s.stopWatching(t)
 
 	for _, node := range d.Nodes {
@@ -70,12 +70,12 @@ func firstApply(t *testing.T, s *site, d draft) {
 			{"logrotate -d /etc/logrotate.d/glance >/dev/null 2>&1; echo $?", "0"},
 			{"su -s /bin/sh glance -c 'glance-manage --config-file /etc/glance/glance-manage.conf db version'", "wallaby_contract01"},
 		} {
-			if got := s.on(t, node, want.script); got != want.out {
+			if got := s.On(t, node, want.script); got != want.out {
 				t.Errorf("on %s: %s = %q; want %q", node, want.script, got, want.out)
 			}
 		}
 	}
-	grants := s.on(t, "db-node", `mysql -N -e "SHOW GRANTS FOR 'glance'@'%'"`)
+	grants := s.On(t, "db-node", `mysql -N -e "SHOW GRANTS FOR 'glance'@'%'"`)
 	for _, want := range []string{"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER"} {
 		if !strings.Contains(grants, want) {
 			t.Errorf("grants lack %s: %s", want, grants)
@@ -84,7 +84,7 @@ func firstApply(t *testing.T, s *site, d draft) {
 	if strings.Contains(grants, "ALL PRIVILEGES") || strings.Contains(grants, "GRANT OPTION") || strings.Contains(grants, "TRIGGER") {
 		t.Errorf("grants are too wide: %s", grants)
 	}
-	endpoints := s.on(t, "auth-node", ". /root/openrc; openstack endpoint list --service image -f value -c Interface -c URL | sort")
+	endpoints := s.On(t, "auth-node", ". /root/openrc; openstack endpoint list --service image -f value -c Interface -c URL | sort")
 	if want := "admin http://10.77.0.21:9292\ninternal http://10.77.0.21:9292\npublic http://10.77.0.21:9292"; endpoints != want {
 		t.Errorf("endpoints:\n%s\nwant:\n%s", endpoints, want)
 	}
@@ -93,16 +93,16 @@ func firstApply(t *testing.T, s *site, d draft) {
 // secondApply finds nothing to do, and proves it by what is on the nodes.
 func secondApply(t *testing.T, s *site, d draft) {
 	state := `find /etc/glance /usr/lib/glancectl /etc/cron.d /var/lib/glancectl -type f -printf '%p %C@ %i\n' | sort; systemctl show -p MainPID glance-api glance-registry`
-	before := s.on(t, "image-1", state)
-	r := s.want(t, 0, nil, "plan", "--detailed-exitcode", "--json", d.Name+".hcl")
-	if trips := jsonLines(t, r, "change_summary")[0]["round_trips"].(float64); trips > 4 {
+	before := s.On(t, "image-1", state)
+	r := s.Want(t, 0, nil, "plan", "--detailed-exitcode", "--json", d.Name+".hcl")
+	if trips := r.Lines(t, "change_summary")[0]["round_trips"].(float64); trips > 4 {
 		t.Errorf("a plan with nothing to do took %v round trips a node; want at most 4", trips)
 	}
-	s.converged(t, d.Name+".hcl")
-	if after := s.on(t, "image-1", state); after != before {
+	s.Converged(t, d.Name+".hcl")
+	if after := s.On(t, "image-1", state); after != before {
 		t.Errorf("the second apply changed something:\n%s\nbefore:\n%s", after, before)
 	}
-	s.want(t, 0, []string{"glance-api answers", "as the proposal says"}, "status", d.Name+".hcl")
+	s.Want(t, 0, []string{"glance-api answers", "as the proposal says"}, "status", d.Name+".hcl")
 }
 
 // withSudo sees the same deployment as an ordinary user who may sudo, and
@@ -111,19 +111,19 @@ func withSudo(t *testing.T, s *site, d draft) {
 	d.User = lab.Operator
 	d.Name = "main"
 	s.propose(t, d)
-	s.want(t, 0, []string{"No changes"}, "plan", "--detailed-exitcode", "main.hcl")
+	s.Want(t, 0, []string{"No changes"}, "plan", "--detailed-exitcode", "main.hcl")
 
-	s.on(t, "db-node", `mysql -e "GRANT ALL ON *.* TO deployer@localhost IDENTIFIED BY 'deploy-1f9' WITH GRANT OPTION"`)
+	s.On(t, "db-node", `mysql -e "GRANT ALL ON *.* TO deployer@localhost IDENTIFIED BY 'deploy-1f9' WITH GRANT OPTION"`)
 	d.User, d.Admin = "", `admin {
       user     = "deployer"
       password = "deploy-1f9"
     }`
 	s.propose(t, d)
-	s.want(t, 0, []string{"No changes"}, "plan", "--detailed-exitcode", "main.hcl")
+	s.Want(t, 0, []string{"No changes"}, "plan", "--detailed-exitcode", "main.hcl")
 	d.Admin = strings.Replace(d.Admin, "deploy-1f9", "wrong", 1)
 	s.propose(t, d)
-	s.want(t, 12, []string{"deployer"}, "plan", "main.hcl")
-	s.on(t, "db-node", `mysql -e "DROP USER deployer@localhost"`)
+	s.Want(t, 12, []string{"deployer"}, "plan", "main.hcl")
+	s.On(t, "db-node", `mysql -e "DROP USER deployer@localhost"`)
 	d.Admin = ""
 	s.propose(t, d)
 }
@@ -132,9 +132,9 @@ func withSudo(t *testing.T, s *site, d draft) {
 func clients(t *testing.T, s *site, _ draft) {
 	const demo = ". /root/demo-openrc; cd /root; "
 	// The header of a qcow2 of 10 MiB, and 8 MiB in all.
-	s.on(t, "auth-node", `{ printf 'QFI\373\0\0\0\2'; head -c 16 /dev/zero; printf '\0\0\0\0\0\240\0\0'; head -c 480 /dev/zero; head -c 8388096 /dev/urandom; } > /root/disk.qcow2`)
-	s.on(t, "auth-node", demo+"openstack image create --file disk.qcow2 --disk-format qcow2 --container-format bare cirros >/dev/null")
-	id := s.on(t, "auth-node", demo+"openstack image show cirros -f value -c id")
+	s.On(t, "auth-node", `{ printf 'QFI\373\0\0\0\2'; head -c 16 /dev/zero; printf '\0\0\0\0\0\240\0\0'; head -c 480 /dev/zero; head -c 8388096 /dev/urandom; } > /root/disk.qcow2`)
+	s.On(t, "auth-node", demo+"openstack image create --file disk.qcow2 --disk-format qcow2 --container-format bare cirros >/dev/null")
+	id := s.On(t, "auth-node", demo+"openstack image show cirros -f value -c id")
 	for _, want := range []struct{ script, out string }{
 		{"openstack image list -f value -c Name -c Status", "cirros active"},
 		{"openstack image show " + id + " -f value -c visibility", "shared"},
@@ -143,18 +143,18 @@ func clients(t *testing.T, s *site, _ draft) {
 		{"glance image-create --name second --disk-format raw --container-format bare --file disk.qcow2 | grep -c 'status *| active'", "1"},
 		{"glance image-list | grep -c second", "1"},
 	} {
-		if got := s.on(t, "auth-node", demo+want.script); got != want.out {
+		if got := s.On(t, "auth-node", demo+want.script); got != want.out {
 			t.Errorf("%s = %q; want %q", want.script, got, want.out)
 		}
 	}
-	if got, want := s.on(t, "image-1", "stat -c '%A %U %G %s' /var/lib/glance/images/"+id), "-rw-r----- glance glance 8388608"; got != want {
+	if got, want := s.On(t, "image-1", "stat -c '%A %U %G %s' /var/lib/glance/images/"+id), "-rw-r----- glance glance 8388608"; got != want {
 		t.Errorf("image file: %q; want %q", got, want)
 	}
-	s.on(t, "auth-node", demo+"openstack image delete cirros second")
-	if got := s.on(t, "auth-node", demo+"openstack image list -f value"); got != "" {
+	s.On(t, "auth-node", demo+"openstack image delete cirros second")
+	if got := s.On(t, "auth-node", demo+"openstack image list -f value"); got != "" {
 		t.Errorf("after delete: %q; want an empty list", got)
 	}
-	if out := s.fails(t, "auth-node", "openstack --os-auth-type none --os-endpoint http://10.77.0.21:9292 image list"); !strings.Contains(out, "401") {
+	if out := s.Fails(t, "auth-node", "openstack --os-auth-type none --os-endpoint http://10.77.0.21:9292 image list"); !strings.Contains(out, "401") {
 		t.Errorf("without a token: %s; want 401", out)
 	}
 }
@@ -162,12 +162,12 @@ func clients(t *testing.T, s *site, _ draft) {
 // oneCatalog makes an image through one node and finds it through the other.
 func oneCatalog(t *testing.T, s *site, _ draft) {
 	const demo = ". /root/demo-openrc; "
-	s.on(t, "auth-node", demo+"glance --os-image-url http://10.77.0.21:9292 image-create --name shared-catalog --disk-format raw --container-format bare </dev/null >/dev/null")
-	got := s.on(t, "auth-node", demo+"glance --os-image-url http://10.77.0.22:9292 image-list")
+	s.On(t, "auth-node", demo+"glance --os-image-url http://10.77.0.21:9292 image-create --name shared-catalog --disk-format raw --container-format bare </dev/null >/dev/null")
+	got := s.On(t, "auth-node", demo+"glance --os-image-url http://10.77.0.22:9292 image-list")
 	if !strings.Contains(got, "shared-catalog") {
 		t.Errorf("list through image-2:\n%s\nwant the image made through image-1", got)
 	}
-	s.on(t, "auth-node", demo+"openstack image delete shared-catalog")
+	s.On(t, "auth-node", demo+"openstack image delete shared-catalog")
 }
 
 // cronLine takes a line of /etc/cron.d apart: schedule, user, command.
@@ -176,35 +176,35 @@ var cronLine = regexp.MustCompile(`(?m)^[-0-9*/,]+ \S+ \S+ \S+ \S+ (\S+) (.+)$`)
 // runCron runs the one line of a cron file by hand, as cron would.
 func (s *site) runCron(t *testing.T, node, file string) string {
 	t.Helper()
-	text := s.on(t, node, "cat /etc/cron.d/"+file)
+	text := s.On(t, node, "cat /etc/cron.d/"+file)
 	m := cronLine.FindStringSubmatch(text)
 	if m == nil || m[1] != "glance" {
 		t.Fatalf("/etc/cron.d/%s on %s has no line for glance:\n%s", file, node, text)
 	}
 	command := strings.ReplaceAll(m[2], `\%`, "%")
-	return s.on(t, node, fmt.Sprintf("cd /; su -s /bin/sh glance -c %s", "'"+strings.ReplaceAll(command, "'", `'\''`)+"'"))
+	return s.On(t, node, fmt.Sprintf("cd /; su -s /bin/sh glance -c %s", "'"+strings.ReplaceAll(command, "'", `'\''`)+"'"))
 }
 
 // cronJobs runs the entries with their exact lines; the scrubber removes the
 // data of an image in pending_delete.
 func cronJobs(t *testing.T, s *site, d draft) {
 	const demo = ". /root/demo-openrc; cd /root; "
-	s.on(t, "auth-node", demo+"openstack image create --file disk.qcow2 doomed >/dev/null")
-	id := s.on(t, "auth-node", demo+"openstack image show doomed -f value -c id")
+	s.On(t, "auth-node", demo+"openstack image create --file disk.qcow2 doomed >/dev/null")
+	id := s.On(t, "auth-node", demo+"openstack image show doomed -f value -c id")
 	file := "/var/lib/glance/images/" + id
-	s.on(t, "auth-node", demo+"openstack image delete doomed")
-	if got := s.on(t, "image-1", "ls "+file); got != file {
+	s.On(t, "auth-node", demo+"openstack image delete doomed")
+	if got := s.On(t, "image-1", "ls "+file); got != file {
 		t.Errorf("after a delayed delete: %q; want the data kept for the scrubber", got)
 	}
 	s.runCron(t, "image-1", "glance-scrubber")
-	if got := s.on(t, "image-1", "ls "+file+" 2>/dev/null || echo gone"); got != "gone" {
+	if got := s.On(t, "image-1", "ls "+file+" 2>/dev/null || echo gone"); got != "gone" {
 		t.Errorf("after the scrubber: %s; want it gone", got)
 	}
-	status := s.on(t, "db-node", "mysql -N glance -e \"SELECT status, deleted FROM images WHERE id = '"+id+"'\"")
+	status := s.On(t, "db-node", "mysql -N glance -e \"SELECT status, deleted FROM images WHERE id = '"+id+"'\"")
 	if status != "deleted\t1" {
 		t.Errorf("the image's row: %q; want it deleted", status)
 	}
-	if got := s.on(t, "image-1", "systemctl is-active cron"); got != "active" {
+	if got := s.On(t, "image-1", "systemctl is-active cron"); got != "active" {
 		t.Errorf("cron is %s", got)
 	}
 }
@@ -214,27 +214,27 @@ func cacheTurned(t *testing.T, s *site, d draft) {
 	const demo = ". /root/demo-openrc; cd /root; "
 	d.Cache = true
 	p := s.propose(t, d)
-	s.want(t, 2, []string{"+ file /etc/cron.d/glance-pruner", "! restart glance-api.service"}, "plan", "--detailed-exitcode", p)
-	s.converged(t, p)
-	s.on(t, "auth-node", demo+"openstack image create --file disk.qcow2 cached >/dev/null && openstack image save --file saved cached && cmp disk.qcow2 saved")
-	id := s.on(t, "auth-node", demo+"openstack image show cached -f value -c id")
-	if got := s.on(t, "image-1", "stat -c '%s %U' /var/lib/glance/image-cache/"+id); got != "8388608 glance" {
+	s.Want(t, 2, []string{"+ file /etc/cron.d/glance-pruner", "! restart glance-api.service"}, "plan", "--detailed-exitcode", p)
+	s.Converged(t, p)
+	s.On(t, "auth-node", demo+"openstack image create --file disk.qcow2 cached >/dev/null && openstack image save --file saved cached && cmp disk.qcow2 saved")
+	id := s.On(t, "auth-node", demo+"openstack image show cached -f value -c id")
+	if got := s.On(t, "image-1", "stat -c '%s %U' /var/lib/glance/image-cache/"+id); got != "8388608 glance" {
 		t.Errorf("in the cache: %q; want the whole image", got)
 	}
 	// Served from the cache even when the store has lost it.
-	s.on(t, "image-1", "mv /var/lib/glance/images/"+id+" /root/kept")
-	s.on(t, "auth-node", demo+"openstack image save --file saved cached && cmp disk.qcow2 saved")
-	s.on(t, "image-1", "mv /root/kept /var/lib/glance/images/"+id)
+	s.On(t, "image-1", "mv /var/lib/glance/images/"+id+" /root/kept")
+	s.On(t, "auth-node", demo+"openstack image save --file saved cached && cmp disk.qcow2 saved")
+	s.On(t, "image-1", "mv /root/kept /var/lib/glance/images/"+id)
 	for _, job := range []string{"glance-reaper", "glance-prefetcher", "glance-pruner"} {
 		s.runCron(t, "image-1", job)
 	}
-	s.on(t, "auth-node", demo+"openstack image delete cached")
+	s.On(t, "auth-node", demo+"openstack image delete cached")
 	s.runCron(t, "image-1", "glance-scrubber")
 
 	d.Cache = false
 	s.propose(t, d)
-	s.converged(t, p)
-	if got := s.on(t, "image-1", "ls /etc/cron.d | grep glance"); got != "glance-scrubber" {
+	s.Converged(t, p)
+	if got := s.On(t, "image-1", "ls /etc/cron.d | grep glance"); got != "glance-scrubber" {
 		t.Errorf("cron entries with the cache off: %q; want the scrubber's alone", got)
 	}
 }
@@ -242,43 +242,43 @@ func cacheTurned(t *testing.T, s *site, d draft) {
 // drift tells a change by hand from one of the proposal.
 func drift(t *testing.T, s *site, d draft) {
 	p := s.propose(t, d)
-	s.on(t, "image-1", "sed -i 's/^debug = .*/debug = True/' /etc/glance/glance-api.conf")
-	r := s.want(t, 2, []string{"changed on the node since the last apply", "-debug = True", "+debug = False"}, "plan", "--detailed-exitcode", p)
-	if strings.Contains(r.stdout, planted) {
+	s.On(t, "image-1", "sed -i 's/^debug = .*/debug = True/' /etc/glance/glance-api.conf")
+	r := s.Want(t, 2, []string{"changed on the node since the last apply", "-debug = True", "+debug = False"}, "plan", "--detailed-exitcode", p)
+	if strings.Contains(r.Stdout, planted) {
 		t.Errorf("the diff shows a password\n%v", r)
 	}
-	s.want(t, 0, []string{"1 of them made by hand"}, "status", p)
-	s.converged(t, p)
+	s.Want(t, 0, []string{"1 of them made by hand"}, "status", p)
+	s.Converged(t, p)
 
 	d.Workers = 3
 	s.propose(t, d)
-	r = s.want(t, 2, []string{"+workers = 3", "! restart glance-api.service"}, "plan", "--detailed-exitcode", p)
-	if strings.Contains(r.stdout, "since the last apply") {
+	r = s.Want(t, 2, []string{"+workers = 3", "! restart glance-api.service"}, "plan", "--detailed-exitcode", p)
+	if strings.Contains(r.Stdout, "since the last apply") {
 		t.Errorf("a change of the proposal is called one by hand\n%v", r)
 	}
-	if strings.Contains(r.stdout, "! restart glance-registry") {
+	if strings.Contains(r.Stdout, "! restart glance-registry") {
 		t.Errorf("the registry is to be restarted, and nothing of it changed\n%v", r)
 	}
-	s.converged(t, p)
+	s.Converged(t, p)
 }
 
 // inventory is what is on a node outside of what runs and logs.
 func (s *site) inventory(t *testing.T, node string) string {
 	t.Helper()
-	return s.on(t, node, `find /etc /usr /opt /var/lib /var/log /run/lock -xdev \( -path /var/log/journal -o -path /var/lib/systemd -o -name '*.cache' \) -prune -o -printf '%y %p\n' |
+	return s.On(t, node, `find /etc /usr /opt /var/lib /var/log /run/lock -xdev \( -path /var/log/journal -o -path /var/lib/systemd -o -name '*.cache' \) -prune -o -printf '%y %p\n' |
 		grep -v -e '/etc/passwd-' -e '/etc/group-' -e '/etc/shadow-' -e '/etc/gshadow-' -e '/etc/.pwd.lock' -e /var/log/ -e '/etc/subuid' -e '/etc/subgid' | sort; getent passwd; getent group`)
 }
 
 // destroyed takes everything away and leaves the node as it was.
 func destroyed(t *testing.T, s *site, d draft, before string) {
 	p := s.propose(t, d)
-	s.on(t, "image-1", "echo data >/var/lib/glance/images/kept")
-	s.want(t, 0, nil, "destroy", "--auto-approve", p)
-	if got := s.on(t, "image-1", "ls -d /var/lib/glance/images /usr/bin/glance-api 2>/dev/null || :"); got != "/var/lib/glance/images" {
+	s.On(t, "image-1", "echo data >/var/lib/glance/images/kept")
+	s.Want(t, 0, nil, "destroy", "--auto-approve", p)
+	if got := s.On(t, "image-1", "ls -d /var/lib/glance/images /usr/bin/glance-api 2>/dev/null || :"); got != "/var/lib/glance/images" {
 		t.Errorf("after a destroy without flags: %q; want the images alone", got)
 	}
-	s.want(t, 0, []string{"its data is still there"}, "status", p)
-	s.want(t, 0, []string{"- database"}, "destroy", "--auto-approve", "--images", "--database", "--keystone", p)
+	s.Want(t, 0, []string{"its data is still there"}, "status", p)
+	s.Want(t, 0, []string{"- database"}, "destroy", "--auto-approve", "--images", "--database", "--keystone", p)
 	after := s.inventory(t, "image-1")
 	if after != before {
 		a, b := filepath.Join(t.TempDir(), "before"), filepath.Join(t.TempDir(), "after")
@@ -286,12 +286,12 @@ func destroyed(t *testing.T, s *site, d draft, before string) {
 		_ = os.WriteFile(b, []byte(after+"\n"), 0o600)
 		t.Errorf("destroy did not leave the node as it was:\n%s", shell(context.Background(), "diff "+a+" "+b))
 	}
-	if got := s.on(t, "db-node", `mysql -N -e "SHOW DATABASES LIKE 'glance'; SELECT User FROM mysql.user WHERE User = 'glance'"`); got != "" {
+	if got := s.On(t, "db-node", `mysql -N -e "SHOW DATABASES LIKE 'glance'; SELECT User FROM mysql.user WHERE User = 'glance'"`); got != "" {
 		t.Errorf("left on the database: %q", got)
 	}
-	if got := s.on(t, "auth-node", ". /root/openrc; openstack service list -f value -c Type; openstack user list --project service -f value -c Name"); strings.Contains(got, "image") || strings.Contains(got, "glance") {
+	if got := s.On(t, "auth-node", ". /root/openrc; openstack service list -f value -c Type; openstack user list --project service -f value -c Name"); strings.Contains(got, "image") || strings.Contains(got, "glance") {
 		t.Errorf("left in the Keystone: %q", got)
 	}
-	s.want(t, 0, []string{"Nothing to take away"}, "destroy", "--auto-approve", p)
-	s.want(t, 0, []string{"applied    never"}, "status", p)
+	s.Want(t, 0, []string{"Nothing to take away"}, "destroy", "--auto-approve", p)
+	s.Want(t, 0, []string{"applied    never"}, "status", p)
 }

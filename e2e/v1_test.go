@@ -12,11 +12,11 @@ import (
 func clientsV1(t *testing.T, s *site, _ draft) {
 	const demo = ". /root/demo-openrc; cd /root; v1() { glance --os-image-api-version 1 \"$@\"; }; " +
 		`typed() { script -qec "glance --os-image-api-version 1 $*" /dev/null | tr -d '\r'; }; `
-	s.on(t, "auth-node", "head -c 3000000 /dev/urandom > /root/disk.raw; printf more > /root/more.raw")
-	s.on(t, "auth-node", demo+"v1 image-create --name first --disk-format raw --container-format bare --file disk.raw --property os=linux >/dev/null")
-	s.on(t, "auth-node", demo+"v1 image-create --name later --disk-format raw --container-format bare <&- >/dev/null")
+	s.On(t, "auth-node", "head -c 3000000 /dev/urandom > /root/disk.raw; printf more > /root/more.raw")
+	s.On(t, "auth-node", demo+"v1 image-create --name first --disk-format raw --container-format bare --file disk.raw --property os=linux >/dev/null")
+	s.On(t, "auth-node", demo+"v1 image-create --name later --disk-format raw --container-format bare <&- >/dev/null")
 	id := func(name string) string {
-		return s.on(t, "auth-node", demo+"v1 image-list | awk '$4 == \""+name+"\" { print $2 }'")
+		return s.On(t, "auth-node", demo+"v1 image-list | awk '$4 == \""+name+"\" { print $2 }'")
 	}
 	first, later := id("first"), id("later")
 	field := func(name string) string { return " | awk -F'|' '$2 ~ /^ *" + name + " *$/ { print $3 }' | xargs" }
@@ -42,14 +42,14 @@ func clientsV1(t *testing.T, s *site, _ draft) {
 		{"openstack image show renamed -f value -c visibility", "shared"},
 		{"v1 image-delete " + first + " " + later + "; v1 image-list -f 2>/dev/null | grep -c active || true", "0"},
 	} {
-		if got := s.on(t, "auth-node", demo+want.script); got != want.out {
+		if got := s.On(t, "auth-node", demo+want.script); got != want.out {
 			t.Errorf("%s = %q; want %q", want.script, got, want.out)
 		}
 	}
-	if got := s.on(t, "image-1", "ss -Hltn 'sport = :9191' | awk '{ print $4 }'"); got != "10.77.0.21:9191" {
+	if got := s.On(t, "image-1", "ss -Hltn 'sport = :9191' | awk '{ print $4 }'"); got != "10.77.0.21:9191" {
 		t.Errorf("the registry listens at %q; want the node's own address", got)
 	}
-	if got := s.on(t, "image-1", "grep -c '\"PUT /images/' /var/log/glance/registry.log"); got == "0" || strings.Contains(got, "No such") {
+	if got := s.On(t, "image-1", "grep -c '\"PUT /images/' /var/log/glance/registry.log"); got == "0" || strings.Contains(got, "No such") {
 		t.Errorf("the registry was asked to change %s images; want some", got)
 	}
 }
