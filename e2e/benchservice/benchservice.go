@@ -33,6 +33,7 @@ type Options struct {
 type server struct {
 	target
 	name, node, unit string
+	others           []string // units that do some of its work
 }
 
 type bench struct {

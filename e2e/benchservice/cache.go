@@ -26,7 +26,7 @@ systemd-run --quiet --unit=bench-cache --uid=glance --gid=glance /usr/bin/glance
 for i in $(seq 100); do ss -ltn | grep -q ':9293 ' && exit 0; sleep 0.1; done
 journalctl -u bench-cache; exit 1`
 	err := s.feed(ctx, imageNode, script, cacheConf)
-	return server{target{s.Node(imageNode).Address + ":9293", s.token}, "glanced with a cache", imageNode, "bench-cache"}, err
+	return server{target: target{s.Node(imageNode).Address + ":9293", s.token}, name: "glanced with a cache", node: imageNode, unit: "bench-cache"}, err
 }
 
 // cacheRows measures downloads that fill the cache and downloads from it,

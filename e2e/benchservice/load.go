@@ -9,10 +9,7 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // A target is an HTTP server that is put to work.
@@ -117,33 +114,6 @@ func (t target) ask(ctx context.Context, method, path string) ([]byte, error) {
 	}
 	defer c.Close()
 	return c.do(t.head(method, path))
-}
-
-// repeat sends requests over connections that are kept, one after another on
-// each, and returns how many were answered with 200 in a second. Of several
-// requests, each connection begins with another.
-func (t target) repeat(ctx context.Context, conns int, d time.Duration, requests ...[]byte) (perSecond float64, err error) {
-	g, ctx := errgroup.WithContext(ctx)
-	var done atomic.Int64
-	begun := time.Now()
-	for i := range conns {
-		g.Go(func() error {
-			c, err := t.dial(ctx)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			for n := i; time.Since(begun) < d; n++ {
-				if err := c.discard(requests[n%len(requests)]); err != nil {
-					return err
-				}
-				done.Add(1)
-			}
-			return nil
-		})
-	}
-	err = g.Wait()
-	return float64(done.Load()) / time.Since(begun).Seconds(), err
 }
 
 // discard sends a request and reads over the answer, which must be 200.

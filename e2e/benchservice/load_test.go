@@ -1,8 +1,10 @@
 package benchservice
 
 import (
+	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -54,13 +56,65 @@ func TestAsk(t *testing.T) {
 
 func TestRepeat(t *testing.T) {
 	s, _ := serve(t)
-	rate, err := s.repeat(t.Context(), 2, 50*time.Millisecond, s.head("GET", "/small"))
+	rate, err := s.repeat(t.Context(), 2, 50*time.Millisecond, s.head("GET", "/small"), s.head("GET", "/large"))
 	if rate <= 0 || err != nil {
 		t.Errorf("repeat = %g, %v; want some a second", rate, err)
 	}
-	if _, err := s.repeat(t.Context(), 2, time.Minute, s.head("GET", "/nowhere")); err == nil {
-		t.Error("repeat does not mind a 404")
+	if _, err := s.repeat(t.Context(), 2, time.Minute, s.head("GET", "/nowhere")); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("repeat with a 404: %v", err)
 	}
+}
+
+// An answer may come in pieces, and must be as long as it says.
+func TestRepeatReadsAnswers(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\nDate: now\r\n"
+	for _, test := range []struct{ answer, fault string }{
+		{head + "Content-Length: 5\r\nServer: x\r\n\r\nhello", ""},
+		{head + "content-length:0\r\n\r\n", ""},
+		{head + "X-Content-Length: 5\r\n\r\nhello", "how long"},
+		{head + "Content-Length: 4\r\n\r\nhello", "longer"},
+		{head + "Content-Length: 6\r\n\r\nhell", "EOF"},
+		{"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "503"},
+		{head, "EOF"},
+	} {
+		s := target{addr: say(t, test.answer)}
+		rate, err := s.repeat(t.Context(), 1, 20*time.Millisecond, s.head("GET", "/"))
+		if test.fault == "" && (err != nil || rate <= 0) || test.fault != "" && (err == nil || !strings.Contains(err.Error(), test.fault)) {
+			t.Errorf("repeat of %q = %g, %v; want %q", test.answer, rate, err, test.fault)
+		}
+	}
+}
+
+// say returns the address of a server that answers the first connection with
+// one thing, byte by byte. What cannot be understood is followed by the end.
+func say(t *testing.T, answer string) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		for in := bufio.NewReader(c); ; {
+			if _, err := http.ReadRequest(in); err != nil {
+				return
+			}
+			for _, b := range []byte(answer) {
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+			}
+			if tcp, ok := c.(*net.TCPConn); ok && !strings.HasSuffix(answer, "\r\n\r\nhello") && !strings.HasSuffix(answer, ":0\r\n\r\n") {
+				_ = tcp.CloseWrite()
+			}
+		}
+	}()
+	return l.Addr().String()
 }
 
 func TestTransfers(t *testing.T) {

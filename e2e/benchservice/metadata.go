@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"syscall"
 	"time"
 
 	"glancectl/e2e/lab"
@@ -86,10 +87,11 @@ func (b *bench) question(ctx context.Context, q question) error {
 
 // A load is what became of requests for metadata. The costs are processor
 // time for one request, in microseconds.
-type load struct{ perSecond, service, database float64 }
+type load struct{ perSecond, service, database, client float64 }
 
 func (l load) String() string {
-	return fmt.Sprintf("%.0f a second; processor time of each %.0f µs, and %.0f µs of the database", l.perSecond, l.service, l.database)
+	return fmt.Sprintf("%.0f a second; processor time of each %.0f µs, %.0f µs of the database and %.0f µs of the client",
+		l.perSecond, l.service, l.database, l.client)
 }
 
 // load puts load on a server for a while.
@@ -101,24 +103,42 @@ func (b *bench) load(ctx context.Context, s server, paths []string, d time.Durat
 	if _, err := s.repeat(ctx, connections, d/10, requests...); err != nil { // warm
 		return l, err
 	}
-	var times [2][2]time.Duration
-	for i := range times {
-		if i == 1 {
-			if l.perSecond, err = s.repeat(ctx, connections, d, requests...); err != nil {
-				return l, err
-			}
-		}
-		if times[i][0], err = b.cpu(ctx, s.node, s.unit); err != nil {
-			return l, err
-		}
-		if times[i][1], err = b.cpu(ctx, lab.DatabaseNode, "mariadb"); err != nil {
-			return l, err
-		}
+	before, err := b.costs(ctx, s)
+	if err != nil {
+		return l, err
 	}
+	own := ownTime()
+	if l.perSecond, err = s.repeat(ctx, connections, d, requests...); err != nil {
+		return l, err
+	}
+	own = ownTime() - own
+	after, err := b.costs(ctx, s)
 	n := l.perSecond * d.Seconds()
-	l.service = float64((times[1][0] - times[0][0]).Microseconds()) / n
-	l.database = float64((times[1][1] - times[0][1]).Microseconds()) / n
-	return l, nil
+	l.service, l.database, l.client = (after.service-before.service)/n, (after.database-before.database)/n, own/n
+	return l, err
+}
+
+// costs returns the processor time that a server and the database have had.
+func (b *bench) costs(ctx context.Context, s server) (l load, err error) {
+	for _, unit := range append([]string{s.unit}, s.others...) {
+		had, err := b.cpu(ctx, s.node, unit)
+		if err != nil {
+			return l, err
+		}
+		l.service += float64(had.Microseconds())
+	}
+	had, err := b.cpu(ctx, lab.DatabaseNode, "mariadb")
+	l.database = float64(had.Microseconds())
+	return l, err
+}
+
+// ownTime is the processor time that this process has had, in microseconds.
+func ownTime() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0 // there is no such failure
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1000
 }
 
 // A page is an answer to a list, as far as the next request needs it.

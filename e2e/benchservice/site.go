@@ -102,7 +102,10 @@ func (s *site) deploy(ctx context.Context) error {
 
 // glanced is the service that was deployed.
 func (s *site) glanced() server {
-	return server{target{s.Node(imageNode).Address + ":9292", s.token}, "glanced", imageNode, "glance-api"}
+	return server{
+		target: target{s.Node(imageNode).Address + ":9292", s.token},
+		name:   "glanced", node: imageNode, unit: "glance-api", others: []string{"glance-registry"},
+	}
 }
 
 // original starts OpenStack Glance with two workers on the database of the
@@ -118,7 +121,7 @@ func (s *site) original(ctx context.Context) (server, error) {
 		OldDefaults: true, // as it comes
 		Workers:     2,
 	})
-	return server{target{strings.TrimPrefix(url, "http://"), s.token}, "Glance", lab.PeerNode, "glance-api"}, err
+	return server{target: target{strings.TrimPrefix(url, "http://"), s.token}, name: "Glance", node: lab.PeerNode, unit: "glance-api"}, err
 }
 
 // nginxConf serves the files of images as a Debian nginx is set up to serve
@@ -143,7 +146,7 @@ http {
 // nginx starts an nginx that serves what is in the image directory.
 func (s *site) nginx(ctx context.Context) (server, error) {
 	err := s.feed(ctx, imageNode, "cat >/root/bench.conf && systemd-run --quiet --unit=bench-nginx nginx -c /root/bench.conf -g 'daemon off;'", nginxConf)
-	return server{target{addr: s.Node(imageNode).Address + ":8080"}, "nginx", imageNode, "bench-nginx"}, err
+	return server{target: target{addr: s.Node(imageNode).Address + ":8080"}, name: "nginx", node: imageNode, unit: "bench-nginx"}, err
 }
 
 // login gets a token of the ordinary user of the lab.
