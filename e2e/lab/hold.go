@@ -108,12 +108,13 @@ type reaper struct {
 	output bytes.Buffer
 }
 
-func startReaper(dir string, h *hold) (*reaper, error) {
-	script := filepath.Join(dir, "reap.sh")
-	if err := os.WriteFile(script, []byte(reapScript), 0o700); err != nil {
+// startReaper writes a script that waits for the end of its standard input
+// and then takes down what its arguments say, and starts it.
+func startReaper(name, script string, h *hold, args ...string) (*reaper, error) {
+	if err := os.WriteFile(name, []byte(script), 0o700); err != nil {
 		return nil, err
 	}
-	r := &reaper{cmd: exec.Command("sh", script, dir, "wait")}
+	r := &reaper{cmd: exec.Command("sh", append([]string{name}, args...)...)}
 	// A session of its own: an interrupt at the terminal must not reach it.
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	r.cmd.ExtraFiles = []*os.File{h.file}
@@ -140,15 +141,15 @@ func (r *reaper) finish() error {
 // reap removes what is left of a lab. The caller holds the lock.
 func reap(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, "sh", "-s", liveDir)
-	cmd.Stdin = strings.NewReader(reapScript)
+	cmd.Stdin = strings.NewReader(limitsScript + reapScript)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("remove what an earlier lab left: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }
 
-// Down ends a detached lab and removes what any lab without an owner left.
-// It waits for a lab that a test runs.
+// Down ends a detached lab and removes what any lab and any test without an
+// owner left. It waits for a lab that somebody else owns.
 func Down(ctx context.Context, log io.Writer) error {
 	h, err := lock(ctx, lockName, func(owner string) {
 		fmt.Fprintf(log, "lab: waiting for the lab of %s to end\n", owner)
@@ -156,7 +157,12 @@ func Down(ctx context.Context, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(reap(ctx), h.release())
+	err = errors.Join(reap(ctx), h.release())
+	places, placesErr := lockPlaces(ctx)
+	if placesErr == nil {
+		placesErr = places.release()
+	}
+	return errors.Join(err, placesErr)
 }
 
 // Status describes the lab that is up; nil when there is none.

@@ -9,8 +9,9 @@
 // use it. It knows nothing of image services: what is tested comes from
 // outside.
 //
-// One lab can run on a machine at a time, because the addresses are fixed.
-// Whatever ends a lab's owner, a process of its own takes the lab down.
+// One lab can run in a network at a time, because the addresses are fixed:
+// tests run in one of their own, see [Main]. Whatever ends a lab's owner, a
+// process of its own takes the lab down.
 package lab
 
 import (
@@ -97,8 +98,8 @@ type Node struct {
 }
 
 // Start builds the images that are missing, boots the nodes side by side and
-// returns when each answers. It waits for a lab that another test runs; one
-// that a person has started is an error.
+// returns when each answers. It waits for a lab that has an owner; one that a
+// person has started and left running is an error.
 //
 // The caller must Close the lab, and may rely on it being taken down when the
 // caller is killed instead.
@@ -140,13 +141,13 @@ func (l *Lab) up(ctx context.Context) error {
 		}
 	}
 	var err error
-	if l.reaper, err = startReaper(l.dir, l.hold); err != nil {
+	if l.reaper, err = startReaper(filepath.Join(l.dir, "reap.sh"), limitsScript+reapScript, l.hold, l.dir, "wait"); err != nil {
 		return err
 	}
 	if err := l.writeKeys(); err != nil {
 		return err
 	}
-	if err := l.roomForWatches(); err != nil {
+	if err := roomForWatches(ctx, limitsDir, filepath.Base(l.dir), settingsDir); err != nil {
 		return err
 	}
 	if err := l.connect(ctx); err != nil {

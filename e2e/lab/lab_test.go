@@ -20,19 +20,24 @@ import (
 const ownerVariable = "GLANCECTL_LAB_OWNER"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(ownerVariable) != "" {
-		own()
+	switch os.Getenv(ownerVariable) {
+	case "": // these are the tests
+		Main(m, "the tests of the lab", "e2e")
+	case "apart":
+		Main(owner{}, "the owner of a lab", "e2e")
 	}
-	Main(m, "the tests of the lab", "e2e")
+	owner{}.Run()
 }
 
-// own starts a lab, says so and stays.
-func own() {
+type owner struct{}
+
+// Run starts a lab, says so and stays.
+func (owner) Run() int {
 	if _, err := Start(context.Background(), Config{ImageNodes: 1, Log: os.Stderr}); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	fmt.Println("up")
+	fmt.Println("up", os.Getpid())
 	select {}
 }
 
@@ -71,7 +76,7 @@ func nothingLeft(t *testing.T) {
 	}
 	defer h.release()
 	for _, pattern := range []string{
-		liveDir, "/run/netns/glab-*", "/sys/class/net/glab*",
+		liveDir, "/run/netns/glab-*", limitsDir + "/for-*", limitsDir + "/max_*",
 		"/sys/fs/cgroup/glab-*", "/sys/fs/cgroup/systemd/glab-*", "/sys/fs/cgroup/unified/glab-*",
 	} {
 		left, err := filepath.Glob(pattern)
@@ -80,6 +85,15 @@ func nothingLeft(t *testing.T) {
 		}
 		if len(left) > 0 {
 			t.Errorf("left behind: %q", left)
+		}
+	}
+	links, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		if strings.HasPrefix(link.Name, "glab") {
+			t.Errorf("left behind: network link %s", link.Name)
 		}
 	}
 	mounts, err := os.ReadFile("/proc/self/mounts")
@@ -232,39 +246,31 @@ func TestTwenty(t *testing.T) {
 	}
 }
 
-// The kernel's limits are raised when they are too low, and put back.
-func TestLimits(t *testing.T) {
-	const limit = "/proc/sys/fs/inotify/max_user_instances"
-	read := func() string {
-		text, err := os.ReadFile(limit)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimSpace(string(text))
+// killed starts an owner of a lab, kills it and all of its process group, as a
+// terminal or an impatient runner would, and returns when it has ended.
+func killed(t *testing.T, how string, signal syscall.Signal) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), ownerVariable+"="+how)
+	if how == "apart" {
+		cmd.Env = append(cmd.Env, insideMarker+"=")
 	}
-	l := &Lab{config: Config{Log: t.Output()}, dir: t.TempDir(), nodes: make([]*Node, 20)}
-	h, err := lock(t.Context(), lockName, nil) // no lab may change them meanwhile
+	cmd.Stderr = t.Output()
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer h.release()
-	before := read()
-	if err := os.WriteFile(limit, []byte("128"), 0o644); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := os.WriteFile(limit, []byte(before), 0o644); err != nil {
-			t.Error(err)
-		}
-	}()
-	if err := l.roomForWatches(); err != nil {
-		t.Fatal(err)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if killErr := syscall.Kill(-cmd.Process.Pid, signal); killErr != nil {
+		t.Error(killErr)
 	}
-	if got := read(); got != "384" {
-		t.Errorf("%s is %s for 20 nodes; want 384", limit, got)
-	}
-	if saved, err := os.ReadFile(filepath.Join(l.dir, "max_user_instances")); err != nil || strings.TrimSpace(string(saved)) != "128" {
-		t.Errorf("remembered %q, %v; want 128", saved, err)
+	_ = cmd.Wait() // it was killed
+	if !strings.HasPrefix(line, "up ") {
+		t.Fatalf("the owner said %q, %v", line, err)
 	}
 }
 
@@ -272,26 +278,7 @@ func TestLimits(t *testing.T) {
 func TestKilledOwner(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
-			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), ownerVariable+"=1")
-			cmd.Stderr = t.Output()
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			line, err := bufio.NewReader(out).ReadString('\n')
-			// The whole group, as a terminal or an impatient runner would.
-			if killErr := syscall.Kill(-cmd.Process.Pid, signal); killErr != nil {
-				t.Error(killErr)
-			}
-			_ = cmd.Wait() // it was killed
-			if line != "up\n" {
-				t.Fatalf("the owner said %q, %v", line, err)
-			}
+			killed(t, "alone", signal)
 			// The reaper holds the lock until it is done.
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()

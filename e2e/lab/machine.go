@@ -7,10 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
 )
 
@@ -55,38 +53,6 @@ func Install(ctx context.Context, log io.Writer) error {
 		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-q"}, args...)...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		if err := run(cmd); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// roomForWatches raises the kernel's limits on inotify where they are too low
-// for the lab: every systemd watches files. The reaper puts them back.
-func (l *Lab) roomForWatches() error {
-	const dir = "/proc/sys/fs/inotify"
-	for _, s := range []struct {
-		name    string
-		perNode int
-	}{{"max_user_instances", 16}, {"max_user_watches", 4096}} {
-		file := filepath.Join(dir, s.name)
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		now, err := strconv.Atoi(strings.TrimSpace(string(text)))
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		want := 64 + s.perNode*len(l.nodes)
-		if now >= want {
-			continue
-		}
-		fmt.Fprintf(l.config.Log, "lab: raising fs.inotify.%s from %d to %d for %d nodes\n", s.name, now, want, len(l.nodes))
-		if err := os.WriteFile(filepath.Join(l.dir, s.name), text, 0o600); err != nil {
-			return err
-		}
-		if err := os.WriteFile(file, []byte(strconv.Itoa(want)), 0o644); err != nil {
 			return err
 		}
 	}

@@ -66,9 +66,8 @@ for group in $(groups); do
     find "$group" -depth -type d -exec rmdir {} + || failed=1
 done
 for link in $(ip -o link show | sed -n 's/^[0-9]*: \(glab-[0-9]*\|glab0\)[:@].*/\1/p'); do
-    ip link del "$link" || failed=1
+    # A cable goes by itself, some time after its namespace.
+    said=$(ip link del "$link" 2>&1) || ! ip link show dev "$link" >/dev/null 2>&1 || { echo "$said" >&2; failed=1; }
 done
-for setting in max_user_instances max_user_watches; do
-    [ ! -e "$dir/$setting" ] || cat "$dir/$setting" >/proc/sys/fs/inotify/$setting
-done
+limits_back "${dir%/*}/limits" "${dir##*/}" /proc/sys/fs/inotify || failed=1
 [ $failed = 0 ] && rm -rf --one-file-system "$dir"
