@@ -1,7 +1,9 @@
-// Package client calls the Images API, as far as a deployment needs it: to see
-// whether a service answers, and to load images into it.
+// Package client calls the Images API, as far as the tools need it: to see
+// whether a service answers, to load images into it, and to take them from one
+// service to another.
 //
-// The deployment tool uses it for its checks and for preloading. It speaks
+// The deployment tool uses it for its checks and for preloading, the small
+// tools of the service for what they show, change and copy. It speaks
 // plain HTTP and knows nothing about Keystone: whoever has a token hands in a
 // function that returns it. Nothing it returns, errors included, shows a token.
 package client
@@ -70,9 +72,11 @@ func (e *Error) Error() string {
 
 // IsNotFound tells whether err is the answer that there is no such thing.
 func IsNotFound(err error) bool {
-	e, ok := errors.AsType[*Error](err)
+	e, ok := asError(err)
 	return ok && e.Status == http.StatusNotFound
 }
+
+func asError(err error) (*Error, bool) { return errors.AsType[*Error](err) }
 
 // An Image is what the API shows of an image.
 type Image struct {
@@ -242,12 +246,12 @@ func (c *Client) do(r *http.Request, to any) error {
 	}
 	defer resp.Body.Close()
 	what := r.Method + " " + r.URL.String()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return refusal(resp, what)
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
-	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return fmt.Errorf("%s: %w", what, &Error{Status: resp.StatusCode, Message: message(resp.Header.Get("Content-Type"), body)})
 	}
 	if to == nil {
 		return nil
@@ -256,6 +260,15 @@ func (c *Client) do(r *http.Request, to any) error {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
+}
+
+// refusal returns the error that an answer is which is no success.
+func refusal(resp *http.Response, what string) error {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("%s: %d %s: %w", what, resp.StatusCode, http.StatusText(resp.StatusCode), err)
+	}
+	return fmt.Errorf("%s: %w", what, &Error{Status: resp.StatusCode, Message: message(resp.Header.Get("Content-Type"), body)})
 }
 
 var markup = regexp.MustCompile(`(?s)<title>.*?</title>|<h1>.*?</h1>|<[^>]*>`)
