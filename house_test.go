@@ -45,6 +45,7 @@ var mayImport = []struct {
 	{"service/internal/seal", []string{"service/glance"}, "a form of text, for catalogs of every kind"},
 	{"service/internal/sqlcatalog", []string{"service/glance/...", "service/oslo", "service/internal/fault", "service/internal/seal"}, "its locations are sealed as those that a registry is sent"},
 	{"service/internal/registryclient", []string{"service/glance/...", "service/internal/fault", "service/internal/seal", "service/internal/v1wire"}, "it speaks version 1 with sealed locations"},
+	{"service/internal/replica", []string{"service/client"}, "it sees image services from outside, as everybody does"},
 	{"service/internal/v1wire", []string{"service/glance/...", "service/internal/fault"}, "it is the words of version 1, and knows nobody who speaks them"},
 	{"service/internal/apiv1", []string{"service/glance/...", "service/internal/fault", "service/internal/v1wire"}, "who speaks version 1 says it in the same words"},
 	{"service/internal/registry", []string{"service/glance/...", "service/internal/fault", "service/internal/v1wire"}, "who speaks version 1 says it in the same words"},

@@ -30,12 +30,15 @@ type Remote struct {
 	Token                       string
 	AuthURL, Username, Password string
 	Project, Region             string
+
+	prefix   string        // of the names of variables, as in SOURCE_OS_TOKEN
+	patience time.Duration // how long an answer may take to begin; 0 means 30 s
 }
 
 // env returns the first variable that is set.
-func env(names ...string) string {
+func (r Remote) env(names ...string) string {
 	for _, name := range names {
-		if value := os.Getenv(name); value != "" {
+		if value := os.Getenv(r.prefix + name); value != "" {
 			return value
 		}
 	}
@@ -48,13 +51,13 @@ const localService = "0.0.0.0"
 // filled returns r with what the environment says.
 func (r Remote) filled() Remote {
 	r.Port = cmp.Or(r.Port, 9292)
-	r.Strategy = cmp.Or(r.Strategy, env("OS_AUTH_STRATEGY"))
-	r.Token = cmp.Or(r.Token, env("OS_AUTH_TOKEN", "OS_TOKEN"))
-	r.AuthURL = cmp.Or(r.AuthURL, env("OS_AUTH_URL"))
-	r.Username = cmp.Or(r.Username, env("OS_USERNAME"))
-	r.Password = cmp.Or(r.Password, env("OS_PASSWORD"))
-	r.Project = cmp.Or(r.Project, env("OS_PROJECT_NAME", "OS_TENANT_NAME"))
-	r.Region = cmp.Or(r.Region, env("OS_REGION_NAME"))
+	r.Strategy = cmp.Or(r.Strategy, r.env("OS_AUTH_STRATEGY"))
+	r.Token = cmp.Or(r.Token, r.env("OS_AUTH_TOKEN", "OS_TOKEN"))
+	r.AuthURL = cmp.Or(r.AuthURL, r.env("OS_AUTH_URL"))
+	r.Username = cmp.Or(r.Username, r.env("OS_USERNAME"))
+	r.Password = cmp.Or(r.Password, r.env("OS_PASSWORD"))
+	r.Project = cmp.Or(r.Project, r.env("OS_PROJECT_NAME", "OS_TENANT_NAME"))
+	r.Region = cmp.Or(r.Region, r.env("OS_REGION_NAME"))
 	return r
 }
 
@@ -74,8 +77,8 @@ func (r Remote) connect(ctx context.Context, search bool) (*client.Client, error
 	case r.AuthURL != "" && r.Strategy != "noauth":
 		k, err := keystone.New(keystone.Options{
 			AuthURL: r.AuthURL, Username: r.Username, Password: r.Password, Project: r.Project,
-			UserDomain: env("OS_USER_DOMAIN_NAME"), UserDomainID: env("OS_USER_DOMAIN_ID"),
-			ProjectDomain: env("OS_PROJECT_DOMAIN_NAME"), ProjectDomainID: env("OS_PROJECT_DOMAIN_ID"),
+			UserDomain: r.env("OS_USER_DOMAIN_NAME"), UserDomainID: r.env("OS_USER_DOMAIN_ID"),
+			ProjectDomain: r.env("OS_PROJECT_DOMAIN_NAME"), ProjectDomainID: r.env("OS_PROJECT_DOMAIN_ID"),
 			Client: web,
 		})
 		if err != nil {
@@ -106,7 +109,7 @@ func (r Remote) find(ctx context.Context, k *keystone.Middleware) (string, error
 	if err != nil {
 		return "", err
 	}
-	face := strings.TrimSuffix(cmp.Or(env("OS_INTERFACE", "OS_ENDPOINT_TYPE"), "public"), "URL")
+	face := strings.TrimSuffix(cmp.Or(r.env("OS_INTERFACE", "OS_ENDPOINT_TYPE"), "public"), "URL")
 	at, err := k.ImageEndpoint(ctx, glance.Token(token), r.Region, face)
 	for _, version := range []string{"/v1", "/v2"} {
 		at = strings.TrimSuffix(at, version)
@@ -117,16 +120,16 @@ func (r Remote) find(ctx context.Context, k *keystone.Middleware) (string, error
 // web returns the client for requests, with the authorities of OS_CACERT.
 func (r Remote) web() (*http.Client, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.ResponseHeaderTimeout = 30 * time.Second
+	t.ResponseHeaderTimeout = cmp.Or(r.patience, 30*time.Second)
 	t.TLSClientConfig = &tls.Config{InsecureSkipVerify: r.Insecure} // only if the operator says so
-	if file := env("OS_CACERT"); file != "" {
+	if file := r.env("OS_CACERT"); file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("OS_CACERT: %w", err)
 		}
 		t.TLSClientConfig.RootCAs = x509.NewCertPool()
 		if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("OS_CACERT: %s has no certificate", file)
+			return nil, fmt.Errorf("%sOS_CACERT: %s has no certificate", r.prefix, file)
 		}
 	}
 	return &http.Client{Transport: t}, nil

@@ -3,7 +3,7 @@
 // APIs, each in a package of its own, are put together into programs.
 //
 // cmd/glanced calls one function for each program: [RunAPI], [RunRegistry],
-// [Manage], [RunScrubber], [RunReaper], [RunPruner], [RunPrefetcher]. What an
+// [Manage], [Replicate], [RunScrubber], [RunReaper], [RunPruner], [RunPrefetcher]. What an
 // image is and what may be done with it is decided in package glance; here is
 // only who is connected to whom, and how a process starts and ends.
 package service
@@ -55,6 +55,8 @@ type Options struct {
 	Remote  Remote
 	Force   bool // nothing is asked
 	Verbose bool // what was done is said
+
+	Replication Replication // of Replicate
 
 	// Of RunScrubber, in place of scrubbing.
 	Restore       string // the ID of an image to take back from pending_delete

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/term"
+
 	"glancectl/service"
 )
 
@@ -56,6 +58,7 @@ var programs = []program{
 	{name: "registry", about: "serve the registry API", daemon: true, run: plain(service.RunRegistry)},
 	{name: "manage", about: "make and check the database's tables, and list images", remote: true, run: service.Manage},
 	{name: "cache-manage", about: "see and change what is cached", remote: true, mixed: true, run: service.CacheManage},
+	{name: "replicator", about: "copy images to another image service, or to files and back", mixed: true, run: service.Replicate},
 	{name: "control", about: "start and stop the daemons where there is no systemd", mixed: true, run: service.Control},
 	{name: "scrubber", about: "remove the data of deleted images", job: true, run: plain(service.RunScrubber)},
 	{name: "cache-reaper", about: "remove broken and stalled files from the cache", job: true, run: plain(service.RunReaper)},
@@ -97,6 +100,9 @@ func run(ctx context.Context, argv []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	o := service.Options{Version: version, Stdout: stdout, Stderr: stderr}
+	if file, ok := stderr.(*os.File); ok {
+		o.Replication.Terminal = term.IsTerminal(int(file.Fd()))
+	}
 	flags := p.flags(&o, stderr)
 	show := flags.Bool("version", false, "print the version and exit")
 	rest, err := p.parse(flags, args)
@@ -177,7 +183,9 @@ func (p *program) flags(o *service.Options, stderr io.Writer) *flag.FlagSet {
 		f.StringVar(&o.PIDFile, "pid-file", "", "the `file` that has the process number (default /var/run/glance/glance-SERVER.pid)")
 		f.DurationVar(&o.Timeout, "wait", 0, "how long to wait for the server to start or to end (default 1m)")
 	}
-	if p.mixed { // it reads no files
+	if p.name == "replicator" {
+		replicatorFlags(f, o)
+	} else if p.mixed { // it reads no files
 		return f
 	}
 	f.Func("config-file", "read this `file`; may be repeated, later ones win", add(&o.Files))
@@ -232,6 +240,45 @@ func remoteFlags(f *flag.FlagSet, o *service.Options) {
 	f.BoolVar(&o.Debug, "d", false, "log everything")
 }
 
+// replicatorFlags are the flags of glance-replicator, under all names that
+// they ever had.
+func replicatorFlags(f *flag.FlagSet, o *service.Options) {
+	r := &o.Replication
+	for _, name := range []string{"c", "chunksize"} {
+		f.IntVar(&r.Chunk, name, 0, "write so many `bytes` to a file at once (default 65536)")
+	}
+	for _, name := range []string{"D", "dontreplicate"} {
+		f.StringVar(&r.Leave, name, "", "the `words` are attributes and properties that are not replicated (default \"created_at date deleted_at location updated_at\")")
+	}
+	for _, name := range []string{"m", "metaonly"} {
+		f.BoolVar(&r.MetaOnly, name, false, "replicate metadata only, no data")
+	}
+	for _, name := range []string{"k", "insecure"} {
+		f.BoolVar(&o.Remote.Insecure, name, false, "do not verify certificates")
+	}
+	for _, name := range []string{"l", "logfile", "log-file"} {
+		f.StringVar(&r.Log, name, "", "write what is done to this `file`")
+	}
+	const better = "the `token` for %s; better in %s, where others do not see it"
+	for _, token := range []struct {
+		to           *string
+		of, variable string
+		names        []string
+	}{
+		{&r.Token, "both servers", "OS_TOKEN", []string{"t", "token"}},
+		{&r.SourceToken, "the source", "SOURCE_OS_TOKEN", []string{"M", "mastertoken", "sourcetoken"}},
+		{&r.TargetToken, "the target", "TARGET_OS_TOKEN", []string{"S", "slavetoken", "targettoken"}},
+	} {
+		for _, name := range token.names {
+			f.StringVar(token.to, name, "", fmt.Sprintf(better, token.of, token.variable))
+		}
+	}
+	for _, name := range []string{"v", "verbose"} {
+		f.BoolVar(&o.Verbose, name, false, "say what is looked at")
+	}
+	f.BoolVar(&o.Debug, "d", false, "the same")
+}
+
 // help writes what there is to know to the output of f.
 func (p *program) help(f *flag.FlagSet) {
 	switch p.name {
@@ -239,6 +286,8 @@ func (p *program) help(f *flag.FlagSet) {
 		fmt.Fprint(f.Output(), service.ManageUsageText, "\n")
 	case "control":
 		fmt.Fprint(f.Output(), service.ControlUsageText, "\n")
+	case "replicator":
+		fmt.Fprint(f.Output(), "usage: glance-replicator COMMAND [options] [args]\n\n", service.ReplicatorUsageText, "\n")
 	case "cache-manage":
 		fmt.Fprint(f.Output(), service.CacheManageUsageText, "\n")
 	}
