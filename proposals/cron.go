@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A cronField is one of the five fields of a schedule.
@@ -25,29 +26,75 @@ var cronFields = [5]cronField{
 // monthDays are the days of each month in the longest year.
 var monthDays = [13]int{0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
 
-// checkCron returns what is wrong with a schedule, or nil. It accepts what
-// every cron takes: five fields of *, numbers, names of months and days,
-// ranges, lists, and steps on * or a range.
-func checkCron(s string) error {
+// A Schedule says when cron starts something.
+type Schedule struct {
+	minutes, hours, days, months, weekdays map[int]bool
+	either                                 bool // a day of one of the two kinds will do
+}
+
+// ParseSchedule reads the five fields of cron. It accepts what every cron
+// takes: *, numbers, names of months and days, ranges, lists, and steps on *
+// or a range.
+func ParseSchedule(s string) (Schedule, error) {
 	if strings.HasPrefix(s, "@") {
-		return fmt.Errorf("%q is not understood by every cron", s)
+		return Schedule{}, fmt.Errorf("%q is not understood by every cron", s)
 	}
 	fields := strings.Fields(s)
 	if len(fields) != len(cronFields) {
-		return fmt.Errorf("%d fields instead of 5", len(fields))
+		return Schedule{}, fmt.Errorf("%d fields instead of 5", len(fields))
 	}
 	var sets [5]map[int]bool
 	for i, f := range cronFields {
 		set, err := f.parse(fields[i])
 		if err != nil {
-			return fmt.Errorf("%s %q: %w", f.name, fields[i], err)
+			return Schedule{}, fmt.Errorf("%s %q: %w", f.name, fields[i], err)
 		}
 		sets[i] = set
 	}
-	if fields[4] == "*" && !possible(sets[2], sets[3]) {
-		return fmt.Errorf("no month of %q has a day %q", fields[3], fields[2])
+	// A field that begins with a star is none that was chosen, whatever step
+	// it has. Only of two that were chosen one is enough.
+	either := fields[2][0] != '*' && fields[4][0] != '*'
+	if !either && !possible(sets[2], sets[3]) {
+		return Schedule{}, fmt.Errorf("no month of %q has a day %q", fields[3], fields[2])
 	}
-	return nil
+	if sets[4][7] {
+		sets[4][0] = true
+	}
+	return Schedule{sets[0], sets[1], sets[2], sets[3], sets[4], either}, nil
+}
+
+// longestGap is more than the years between two days that any schedule has:
+// 29 February on one day of the week, across a century without.
+const longestGap = 41
+
+// Next returns the first time after t that cron starts it, by the clock of t's
+// location. Where that clock is put forward, what it skips is moved behind.
+func (s Schedule) Next(t time.Time) time.Time {
+	year, month, day := t.Date()
+	for i := range longestGap * 366 {
+		d := time.Date(year, month, day+i, 12, 0, 0, 0, t.Location())
+		if !s.on(d) {
+			continue
+		}
+		for hour := range 24 {
+			if !s.hours[hour] {
+				continue
+			}
+			for minute := range 60 {
+				at := time.Date(d.Year(), d.Month(), d.Day(), hour, minute, 0, 0, t.Location())
+				if s.minutes[minute] && at.After(t) {
+					return at
+				}
+			}
+		}
+	}
+	return time.Time{}
+}
+
+// on reports whether anything starts on a day.
+func (s Schedule) on(d time.Time) bool {
+	day, weekday := s.days[d.Day()], s.weekdays[int(d.Weekday())]
+	return s.months[int(d.Month())] && (day && weekday || s.either && (day || weekday))
 }
 
 // possible reports whether one of the months has one of the days.

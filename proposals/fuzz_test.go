@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 )
@@ -88,8 +89,15 @@ func FuzzCron(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if checkCron(s) == nil && (len(strings.Fields(s)) != 5 || strings.ContainsAny(s, "%;$`\"'\\()&|<>")) {
-			t.Errorf("checkCron(%q) = nil; it would end up in a shell's line", s)
+		schedule, err := ParseSchedule(s)
+		if err != nil {
+			return
+		}
+		if len(strings.Fields(s)) != 5 || strings.ContainsAny(s, "%;$`\"'\\()&|<>") {
+			t.Errorf("ParseSchedule(%q) accepts what would end up in a shell's line", s)
+		}
+		if now := time.Now(); !schedule.Next(now).After(now) {
+			t.Errorf("ParseSchedule(%q) accepts what never comes", s)
 		}
 	})
 }

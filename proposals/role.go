@@ -195,7 +195,7 @@ func (r *roleReader) job(name string, b *plain) Job {
 	r.block("role."+name, b, &raw)
 	schedule, ok := r.text(raw.Schedule)
 	if ok {
-		if err := checkCron(schedule); err != nil {
+		if _, err := ParseSchedule(schedule); err != nil {
 			r.errorf(raw.Schedule.Expr.Range(), `Write the five fields of cron: minute, hour, day of month, month, day of week, such as "45 * * * *".`, "bad schedule: %v", err)
 		}
 	}

@@ -98,6 +98,10 @@ func nearest(name string, names []string) string {
 	return found
 }
 
+// Nearest returns the one of names that name is most likely a misspelling of,
+// or "".
+func Nearest(name string, names []string) string { return nearest(name, names) }
+
 // distance counts the letters to insert, remove, replace or swap with their
 // neighbour to make b out of a.
 func distance(a, b string) int {

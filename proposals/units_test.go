@@ -40,7 +40,7 @@ func TestParseSize(t *testing.T) {
 	}
 }
 
-func TestCheckCron(t *testing.T) {
+func TestParseSchedule(t *testing.T) {
 	for _, test := range []struct {
 		s    string
 		want string // the error, "" for none
@@ -49,7 +49,8 @@ func TestCheckCron(t *testing.T) {
 		{"*/5 0-23/2 1,15 jan-mar,DEC Mon-Fri", ""},
 		{"0  0\t1 1 7", ""},
 		{"0 0 29 2 *", ""},
-		{"0 0 31 2 mon", ""}, // a day of week makes it an "or"
+		{"0 0 31 2 mon", ""},                               // a day of week makes it an "or"
+		{"0 0 31 2 */2", `no month of "2" has a day "31"`}, // this is none
 		{"0 0 31 2 *", `no month of "2" has a day "31"`},
 		{"0 0 31 4,6,9,nov *", `no month of "4,6,9,nov" has a day "31"`},
 		{"60 * * * *", `minute "60": 60 is not from 0 to 59`},
@@ -73,12 +74,57 @@ func TestCheckCron(t *testing.T) {
 		{"@reboot", `"@reboot" is not understood by every cron`},
 	} {
 		got := ""
-		if err := checkCron(test.s); err != nil {
+		if _, err := ParseSchedule(test.s); err != nil {
 			got = err.Error()
 		}
 		if got != test.want {
-			t.Errorf("checkCron(%q) = %q; want %q", test.s, got, test.want)
+			t.Errorf("ParseSchedule(%q) = %q; want %q", test.s, got, test.want)
 		}
+	}
+}
+
+func TestNext(t *testing.T) {
+	zurich, err := time.LoadLocation("Europe/Zurich")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const form = "2006-01-02 15:04 MST"
+	for _, test := range []struct {
+		schedule, after, want string
+		zone                  *time.Location
+	}{
+		{"1 * * * *", "2026-11-20 12:00 UTC", "2026-11-20 12:01 UTC", time.UTC},
+		{"1 * * * *", "2026-11-20 12:01 UTC", "2026-11-20 13:01 UTC", time.UTC}, // not now again
+		{"1 * * * *", "2026-12-31 23:01 UTC", "2027-01-01 00:01 UTC", time.UTC},
+		{"*/5 8-10/2 * * *", "2026-11-20 08:57 UTC", "2026-11-20 10:00 UTC", time.UTC},
+		{"30 4 1,15 * fri", "2026-11-20 04:30 UTC", "2026-11-27 04:30 UTC", time.UTC}, // the day or the weekday
+		{"30 4 1,15 * fri", "2026-11-27 04:30 UTC", "2026-12-01 04:30 UTC", time.UTC},
+		{"0 0 */2 * mon", "2026-11-20 00:00 UTC", "2026-11-23 00:00 UTC", time.UTC}, // both
+		{"0 0 */2 * mon", "2026-11-23 00:00 UTC", "2026-12-07 00:00 UTC", time.UTC},
+		{"0 0 * * 7", "2026-11-20 00:00 UTC", "2026-11-22 00:00 UTC", time.UTC},
+		{"0 0 * feb-MAR Sun", "2026-11-20 00:00 UTC", "2027-02-07 00:00 UTC", time.UTC},
+		{"0 0 29 2 *", "2096-03-01 00:00 UTC", "2104-02-29 00:00 UTC", time.UTC},
+		{"0 0 29 2 */7", "2096-03-01 00:00 UTC", "2128-02-29 00:00 UTC", time.UTC}, // a Sunday
+		{"0 12 * * *", "2026-11-20 10:59 UTC", "2026-11-20 12:00 CET", zurich},
+		{"0 12 * * *", "2026-11-20 11:00 UTC", "2026-11-21 12:00 CET", zurich},
+		{"30 3 * * *", "2026-03-28 12:00 UTC", "2026-03-29 03:30 CEST", zurich},
+		{"30 2 * * *", "2026-03-28 12:00 UTC", "2026-03-29 03:30 CEST", zurich}, // there is no half past two
+		{"30 2 * * *", "2026-10-25 02:00 UTC", "2026-10-26 02:30 CET", zurich},
+	} {
+		s, err := ParseSchedule(test.schedule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := time.Parse(form, test.after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Next(after.In(test.zone)).Format(form); got != test.want {
+			t.Errorf("%q.Next(%s) = %s; want %s", test.schedule, test.after, got, test.want)
+		}
+	}
+	if got := (Schedule{}).Next(time.Now()); !got.IsZero() {
+		t.Errorf("Next of no schedule = %s; want none", got)
 	}
 }
 
