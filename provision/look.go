@@ -19,6 +19,8 @@ type questions struct {
 	units     []string
 	processes []string // PID files
 	commands  []CommandQuery
+	locks     []string
+	clock     bool
 }
 
 // sort puts queries into questions, each only once.
@@ -67,6 +69,13 @@ func sortQueries(queries []Query) (questions, error) {
 			if err := file(FileQuery{Path: query.PIDFile}); err != nil {
 				return q, err
 			}
+		case LockQuery:
+			add(&q.locks, query.Path)
+			if err := file(FileQuery{Path: query.Path}); err != nil {
+				return q, err
+			}
+		case ClockQuery:
+			q.clock = true
 		case CommandQuery:
 			if len(query.Argv) == 0 {
 				return q, errors.New("command query: no command")
@@ -127,7 +136,15 @@ func (q *questions) script(state string) string {
 	s.section("users", "getent passwd --", q.users)
 	s.section("groups", "getent group --", q.groups)
 	s.section("units", "systemctl show --no-pager -p "+unitProperties+" --", q.units)
-	if len(q.processes) > 0 {
+	if len(q.locks) > 0 {
+		// A line is "1: FLOCK ADVISORY WRITE 42 00:1f:77 0 EOF"; who waits has an
+		// arrow before FLOCK.
+		s.line(`{ while read -r n k v w p i v; do [ "$k $w" != "FLOCK WRITE" ] || printf 'lock %%s %%s\n' "${i##*:}" "$p"; done </proc/locks; } 2>/dev/null`)
+	}
+	if q.clock {
+		s.line(`{ printf 'zone %%s\n' "$(base64 -w0 </etc/localtime)"; } 2>/dev/null`)
+	}
+	if len(q.processes) > 0 || q.clock {
 		s.line(`printf 'now %%s\n' "$(date +%%s.%%N)"`)
 	}
 	for i, p := range q.processes {
@@ -139,7 +156,7 @@ func (q *questions) script(state string) string {
 		s.line("fi ;; esac")
 	}
 	for i, c := range q.commands {
-		s.line("o=$(timeout -k 5 120 %s </dev/null 2>&1); e=$?", s.as(c.User, c.Argv))
+		s.line("o=$(timeout -k 5 120 %s </dev/null 2>&1); e=$?", AsUser(c.User, c.Argv))
 		s.line(`printf 'command %d %%s %%s\n' "$e" "$(printf %%s "$o" | tail -c 4096 | base64 -w0)"`, i)
 	}
 	s.line("echo end")

@@ -51,6 +51,9 @@ NeedDaemonReload=no
 MainPID=0
 ExecMainStartTimestamp=
 .
+lock 77 4711
+lock 12345 4712
+zone 
 now 1790000000.250000000
 process 0 99 100000 2000.25 c2xlZXAAMTAA
 command 0 3 bm90IHVwIHRvIGRhdGUK
@@ -62,6 +65,7 @@ func TestParse(t *testing.T) {
 		FileQuery{Path: "/etc/glance/a.conf"}, FileQuery{Path: "/etc/glance"}, FileQuery{Path: "/usr/bin/x"},
 		FileQuery{Path: "/missing"}, UserQuery{"glance"}, GroupQuery{"glance"}, UnitQuery{"glance-api.service"}, UnitQuery{"other.service"},
 		ProcessQuery{"/run/p.pid"}, CommandQuery{Argv: []string{"check"}, User: "glance"},
+		LockQuery{"/etc/glance/a.conf"}, LockQuery{"/usr/bin/x"}, ClockQuery{},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +76,8 @@ func TestParse(t *testing.T) {
 	}
 	at := func(sec, ns int64) time.Time { return time.Unix(sec, ns).UTC() }
 	want := &Facts{
-		Arch: "arm64", OS: "debian", now: at(1790000000, 250000000),
+		Arch: "arm64", OS: "debian", now: at(1790000000, 250000000), Now: at(1790000000, 250000000),
+		Locks: map[string]int{"/etc/glance/a.conf": 4711},
 		Files: map[string]FileFact{
 			"/etc/glance/a.conf": {
 				Mode: 0o640, Owner: "root", Group: "glance", Size: 12, Mtime: at(1789999000, 1), Ctime: at(1789999001, 500000000),
@@ -143,6 +148,9 @@ func TestParseErrors(t *testing.T) {
 		head + "groups\nx\n.\nend\n",
 		head + "units\nLoadState=loaded\n.\nend\n",
 		head + "now then\nend\n",
+		head + "zone QUJD\nend\n",
+		head + "lock 1\nend\n",
+		head + "lock x 1\nend\n",
 		head + "process 0 1 1 1 \nend\n",
 		head + "command 0 0 \nend\n",
 	} {

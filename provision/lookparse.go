@@ -25,6 +25,7 @@ func (q *questions) parse(out string) (*Facts, error) {
 		Units:     make(map[string]UnitFact),
 		Processes: make(map[string]ProcessFact),
 		Commands:  make(map[string]CommandFact),
+		Locks:     make(map[string]int),
 	}
 	_, out, _ = strings.Cut(out, "\n"+beginMark+"\n")
 	var section string
@@ -102,7 +103,14 @@ func (q *questions) parseLine(f *Facts, word, rest string) (err error) {
 		})
 	case "now":
 		f.now, err = seconds(rest)
+		if q.clock {
+			f.Now = f.now.In(f.Now.Location())
+		}
 		return err
+	case "zone":
+		return f.parseZone(rest)
+	case "lock":
+		return q.parseLock(f, rest)
 	case "process":
 		return q.parseProcess(f, rest)
 	case "command":
@@ -156,6 +164,40 @@ func seconds(s string) (time.Time, error) {
 	frac = (frac + "000000000")[:9]
 	ns, err := strconv.ParseInt(frac, 10, 64)
 	return time.Unix(n, ns).UTC(), err
+}
+
+// parseZone reads /etc/localtime, before the time. A machine without it keeps
+// UTC.
+func (f *Facts) parseZone(s string) error {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil || len(b) == 0 {
+		return err
+	}
+	zone, err := time.LoadLocationFromTZData("Local", b)
+	if err == nil {
+		f.Now = f.Now.In(zone)
+	}
+	return err
+}
+
+// parseLock reads "inode process", after the files. The device is left out:
+// file systems in layers name another than stat does.
+func (q *questions) parseLock(f *Facts, s string) error {
+	w, err := fields(s, 2)
+	if err != nil {
+		return err
+	}
+	inode, err := strconv.ParseUint(w[0], 10, 64)
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.Atoi(w[1])
+	for _, path := range q.locks {
+		if file, ok := f.Files[path]; ok && file.Inode == inode {
+			f.Locks[path] = pid
+		}
+	}
+	return err
 }
 
 func (f *Facts) parseReceipt(s string) error {

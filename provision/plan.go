@@ -252,6 +252,7 @@ func (f *Facts) merge(other *Facts) {
 	maps.Copy(f.Units, other.Units)
 	maps.Copy(f.Processes, other.Processes)
 	maps.Copy(f.Commands, other.Commands)
+	maps.Copy(f.Locks, other.Locks)
 }
 
 // observeNode observes all targets on one node, in the order of stages.

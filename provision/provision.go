@@ -42,6 +42,9 @@ type Cmd struct {
 	// Stdout, if set, gets the standard output as it comes; Result.Stdout
 	// stays empty then.
 	Stdout io.Writer
+	// Endless: it ends when it ends, or when ctx does; a limit that a Host has
+	// for all commands does not hold.
+	Endless bool
 }
 
 // MaxOutput is how much of a command's output a Result keeps.

@@ -8,7 +8,8 @@ import (
 )
 
 // A Query is a question about a machine. The kinds are [FileQuery],
-// [UserQuery], [GroupQuery], [UnitQuery], [ProcessQuery] and [CommandQuery].
+// [UserQuery], [GroupQuery], [UnitQuery], [ProcessQuery], [CommandQuery],
+// [LockQuery] and [ClockQuery].
 type Query interface {
 	query()
 }
@@ -47,6 +48,12 @@ type CommandQuery struct {
 	User string
 }
 
+// A LockQuery asks who holds the lock (flock) of a file.
+type LockQuery struct{ Path string }
+
+// A ClockQuery asks what time it is there, by which clock.
+type ClockQuery struct{}
+
 // Key is the command's name in Facts.Commands.
 func (q CommandQuery) Key() string { return q.User + ":" + quoteAll(q.Argv) }
 
@@ -56,6 +63,8 @@ func (GroupQuery) query()   {}
 func (UnitQuery) query()    {}
 func (ProcessQuery) query() {}
 func (CommandQuery) query() {}
+func (LockQuery) query()    {}
+func (ClockQuery) query()   {}
 
 // Facts are the answers to queries. What does not exist is not in its map,
 // except for units: systemd answers for every name.
@@ -70,12 +79,16 @@ type Facts struct {
 	Units     map[string]UnitFact    // by the name in the query; empty without systemd
 	Processes map[string]ProcessFact // by PID file; only those that run
 	Commands  map[string]CommandFact // by CommandQuery.Key
+	Locks     map[string]int         // by path: the process that holds it; only of those that are held
+
+	// Now is the time there, in its zone, if a ClockQuery was asked.
+	Now time.Time
 
 	Receipt *Receipt // nil when this proposal was never applied here
 	State   string   // the directory of the receipt on the machine
 	Root    string   // what State is below; "" is /
 
-	now      time.Time // on the machine, if a ProcessQuery was asked
+	now      time.Time // on the machine, if a ProcessQuery or a ClockQuery was asked
 	changing func(id string) bool
 }
 

@@ -227,11 +227,12 @@ func (o Exec) render(s *script) {
 	if limit == 0 {
 		limit = 10 * time.Minute
 	}
-	s.line("timeout -k 5 %d %s", int(max(limit, time.Second).Seconds()), s.as(o.User, o.Argv))
+	s.line("timeout -k 5 %d %s", int(max(limit, time.Second).Seconds()), AsUser(o.User, o.Argv))
 }
 
-// as returns the shell words that run argv as user, if root runs the script.
-func (s *script) as(user string, argv []string) string {
+// AsUser returns the words of a shell that run argv as user, if root runs the
+// shell. Without a user, and for anybody else, it is run as who runs the shell.
+func AsUser(user string, argv []string) string {
 	if user == "" {
 		return quoteAll(argv)
 	}

@@ -107,7 +107,7 @@ func (h *Host) Run(ctx context.Context, c provision.Cmd) (provision.Result, erro
 	fail := func(err error) (provision.Result, error) {
 		return provision.Result{}, fmt.Errorf("run %s on %s: %w", c.Argv[0], h.cfg.Name, err)
 	}
-	if t := h.cfg.CommandTimeout; t > 0 {
+	if t := h.cfg.CommandTimeout; t > 0 && !c.Endless {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t, fmt.Errorf("did not end within %s", t))
 		defer cancel()

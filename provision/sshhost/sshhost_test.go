@@ -210,6 +210,9 @@ func TestCommandTimeout(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "did not end within 100ms") {
 		t.Errorf("Run = %v; want that it took too long", err)
 	}
+	if _, err := h.Run(t.Context(), provision.Cmd{Argv: []string{"sleep", "0.2"}, Endless: true}); err != nil {
+		t.Errorf("Run without end = %v; want that it may take longer", err)
+	}
 }
 
 // Who is not root goes through sudo, without being asked for a password.
