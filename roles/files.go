@@ -202,6 +202,14 @@ func (s site) swiftFile() string {
 
 func (s site) cron(j jobManifest) []byte {
 	job, _ := jobOf(s.g, j.Element)
+	return templates.CronFile(templates.Cron{
+		Description: j.Description, Schedule: job.Schedule, User: job.User, Argv: s.jobArgv(j),
+	})
+}
+
+// jobArgv is how a job is started.
+func (s site) jobArgv(j jobManifest) []string {
+	job, _ := jobOf(s.g, j.Element)
 	argv := []string{s.path(s.m.program(j.Program)), "--config-file", s.path(job.ConfigFile)}
 	if job.Timeout > 0 {
 		argv = append(argv, "--timeout", job.Timeout.String())
@@ -209,9 +217,7 @@ func (s site) cron(j jobManifest) []byte {
 	if job.Jitter > 0 {
 		argv = append(argv, "--jitter", job.Jitter.String())
 	}
-	return templates.CronFile(templates.Cron{
-		Description: j.Description, Schedule: job.Schedule, User: job.User, Argv: argv,
-	})
+	return argv
 }
 
 func (s site) unit(d daemonManifest) []byte {

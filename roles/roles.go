@@ -4,7 +4,7 @@
 // What no proposal can change stands in a manifest a role, a TOML file in this
 // folder. What a proposal asks for is filled into package templates. The
 // result is a list of stages that are worked on in order, and nothing here
-// contacts a machine, except [Recover] and the checks, which only look.
+// contacts a machine, except [Recover], the checks, which only look, and [RunJob].
 package roles
 
 import (
