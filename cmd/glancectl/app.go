@@ -28,6 +28,7 @@ type app struct {
 	// flags of the verbs that contact nodes
 	parallelism   int
 	serviceBinary string
+	nodes         []string // of the verbs of jobs: --node; none is all
 }
 
 // run runs glancectl with args and returns its exit code.
@@ -90,7 +91,7 @@ an OpenStack image service, its database and its place in a Keystone.
 	root.SetVersionTemplate("glancectl {{.Version}}\n")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON lines")
 	root.AddCommand(a.initVerb(), a.validateVerb(), a.fmtVerb(), a.renderVerb(),
-		a.planVerb(), a.applyVerb(), a.statusVerb(), a.destroyVerb(), a.versionVerb())
+		a.planVerb(), a.applyVerb(), a.statusVerb(), a.jobVerb(), a.destroyVerb(), a.versionVerb())
 	return root
 }
 
@@ -104,9 +105,14 @@ func (a *app) proposalFlags(c *cobra.Command) {
 
 // nodeFlags gives a verb the flags with which nodes are worked on.
 func (a *app) nodeFlags(c *cobra.Command) {
+	a.connectFlags(c)
+	c.Flags().StringVar(&a.serviceBinary, "service-binary", "", "install this glanced instead of the one inside glancectl")
+}
+
+// connectFlags gives a verb the flags with which nodes are contacted.
+func (a *app) connectFlags(c *cobra.Command) {
 	a.proposalFlags(c)
 	c.Flags().IntVar(&a.parallelism, "parallelism", 10, "how many nodes are worked on at once")
-	c.Flags().StringVar(&a.serviceBinary, "service-binary", "", "install this glanced instead of the one inside glancectl")
 }
 
 func (a *app) versionVerb() *cobra.Command {

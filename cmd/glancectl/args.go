@@ -11,9 +11,13 @@ import (
 // has a long flag of that name, because people who know HCL tools type
 // `-var` and `-check`. What follows `--` stays as it is.
 func doubleDashes(root *cobra.Command, args []string) []string {
+	var has func(c *cobra.Command, name string) bool
+	has = func(c *cobra.Command, name string) bool {
+		return c.Flags().Lookup(name) != nil ||
+			slices.ContainsFunc(c.Commands(), func(sub *cobra.Command) bool { return has(sub, name) })
+	}
 	known := func(name string) bool {
-		return len(name) > 1 && (root.PersistentFlags().Lookup(name) != nil ||
-			slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil }))
+		return len(name) > 1 && (root.PersistentFlags().Lookup(name) != nil || has(root, name))
 	}
 	out := make([]string, len(args))
 	for i, a := range args {

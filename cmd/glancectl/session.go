@@ -99,19 +99,26 @@ type session struct {
 	trips []func() int64 // of the connections that were opened
 }
 
-// begin loads the proposal at path and gets ready to connect.
+// begin loads the proposal at path, which lacks nothing, and gets ready to
+// connect and to install.
 func (a *app) begin(path, operation string) (*session, error) {
+	s, err := a.open(path, operation)
+	if err != nil {
+		return nil, err
+	}
+	if missing := s.proposal.Missing(); len(missing) > 0 {
+		return nil, &coded{exitInvalid, errors.New(strings.Join(missing, "\n"))}
+	}
+	s.service, err = a.service()
+	return s, err
+}
+
+// open loads the proposal at path and gets ready to connect.
+func (a *app) open(path, operation string) (*session, error) {
 	if a.parallelism < 1 {
 		return nil, fmt.Errorf("--parallelism %d: must be at least 1", a.parallelism)
 	}
 	p, err := a.load(path)
-	if err != nil {
-		return nil, err
-	}
-	if missing := p.Missing(); len(missing) > 0 {
-		return nil, &coded{exitInvalid, errors.New(strings.Join(missing, "\n"))}
-	}
-	service, err := a.service()
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +130,6 @@ func (a *app) begin(path, operation string) (*session, error) {
 	s := &session{
 		proposal: p,
 		source:   view.Source{Proposal: p.Name, File: path, Revision: rev.Short, Modified: rev.Modified},
-		service:  service,
 		view:     a.view,
 		progress: a.view.Progress(),
 	}

@@ -50,13 +50,15 @@ func (a *app) plan(ctx context.Context, path string, detailed bool) error {
 	return nil
 }
 
-// observe expands the proposal and compares it with what is there.
-func (s *session) observe(ctx context.Context) (*provision.Plan, []provision.Stage, error) {
+// observe expands the proposal and compares it with what is there. More stages
+// are observed with it.
+func (s *session) observe(ctx context.Context, more ...provision.Stage) (*provision.Plan, []provision.Stage, error) {
 	s.progress.Begin("looking at the nodes")
 	stages, err := s.expand(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	stages = append(stages, more...)
 	p, err := provision.Observe(ctx, stages, s.pool.Connect, s.options)
 	if err != nil {
 		return nil, nil, err

@@ -4,12 +4,14 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"glancectl/cmd/glancectl/view"
 	"glancectl/provision"
+	"glancectl/roles"
 )
 
 func (a *app) statusVerb() *cobra.Command {
@@ -17,7 +19,8 @@ func (a *app) statusVerb() *cobra.Command {
 		Use:   "status FILE",
 		Short: "show what runs where, since when, from which revision",
 		Long: `Status looks at the nodes of a proposal: what the last apply was, what differs
-from the proposal since, and whether the services answer. It changes nothing.`,
+from the proposal since, whether the services answer, and whether a job failed
+the last time or does not run. It changes nothing.`,
 		RunE: func(c *cobra.Command, args []string) error { return a.status(c.Context(), args[0]) },
 	}
 	a.nodeFlags(c)
@@ -33,13 +36,26 @@ func (a *app) status(ctx context.Context, path string) error {
 		return err
 	}
 	defer s.end()
-	p, stages, err := s.observe(ctx)
+	jobs := map[string][]view.JobState{}
+	var mu sync.Mutex
+	watch, err := roles.Watch(s.proposal, func(node string, states []roles.JobState) {
+		mu.Lock()
+		defer mu.Unlock()
+		jobs[node] = jobStates(states)
+	})
+	if err != nil {
+		return err
+	}
+	p, stages, err := s.observe(ctx, watch)
 	if err != nil {
 		return err
 	}
 	r := view.Status{Source: s.source, Nodes: nodeStates(p)}
 	for _, n := range r.Nodes {
 		n.ImageNode = s.proposal.Glance != nil && slices.Contains(s.proposal.Glance.Nodes, n.Node)
+		if !n.Destroyed {
+			n.Jobs = jobs[n.Node]
+		}
 	}
 	s.progress.Begin("asking the services")
 	sick := s.askAll(ctx, stages, &r)

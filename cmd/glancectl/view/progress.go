@@ -61,6 +61,12 @@ func (p *Progress) End() {
 	p.v.update(func(l *live) { l.jobs = nil })
 }
 
+// Work shows that a target is worked on, until done is called.
+func (p *Progress) Work(target, step string) (done func()) {
+	p.v.update(func(l *live) { l.begin(target, step) })
+	return func() { p.v.update(func(l *live) { l.end(target) }) }
+}
+
 // update changes what is drawn.
 func (v *View) update(change func(*live)) {
 	v.mu.Lock()

@@ -25,6 +25,7 @@ type NodeState struct {
 	Pending   int          `json:"pending"`             // changes that an apply would make
 	Drifted   int          `json:"drifted"`             // of them, made by hand on the node
 	Checks    []CheckState `json:"checks,omitempty"`
+	Jobs      []JobState   `json:"jobs,omitempty"`
 }
 
 // A CheckState is the answer to one check.
@@ -71,6 +72,11 @@ func (r Status) text(p *paper) {
 				continue
 			}
 			p.print("  %s       %s: %s\n", p.in(red, "FAIL"), c.Check, c.Error)
+		}
+		for _, j := range n.Jobs {
+			if j.Warning != "" {
+				p.print("  %s    %s: %s\n", p.in(yellow, "warning"), j.Job, j.Warning)
+			}
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"glancectl/proposals"
 	"glancectl/provision"
+	"glancectl/provision/cron"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -36,6 +37,15 @@ func records() map[string]Record {
 	step := &provision.StepError{Node: "image-1", Step: "unit:a.service", Op: "start a.service", Status: 1, Log: "line one\nline two\n"}
 	check := &provision.CheckError{Node: "image-2", Check: "a answers on port 1", Err: errors.New("connection refused"), Logs: "its journal\n"}
 	when := time.Date(2026, 11, 20, 7, 0, 0, 0, time.UTC)
+	ended := when.Add(1500 * time.Millisecond)
+	good := &Run{cron.Run{PID: 1, Start: when, End: &ended, Result: cron.Done, Done: 3, Skipped: 2, Bytes: 5 << 30}}
+	bad := &Run{cron.Run{PID: 2, Start: when, Result: cron.Died, Done: 1, Failed: 1, Bytes: 12, Error: "the store is away"}}
+	warned := JobState{Job: "scrubber", Schedule: "1 * * * *", User: "glance", Installed: true, Last: bad, Next: when.Add(time.Hour), Warning: "the run of 07:00 died"}
+	jobs := []NodeJobs{
+		{Node: "image-1", Jobs: []JobState{warned, {Job: "pruner", Schedule: "45 * * * *", Actual: "46 * * * *", User: "glance", Installed: true, Running: &when, Last: good, Next: when}}},
+		{Node: "image-2", Error: "no route to host"},
+		{Node: "image-3", Jobs: []JobState{{Job: "scrubber", Schedule: "1 * * * *", User: "glance"}, {Job: "pruner"}}},
+	}
 	return map[string]Record{
 		"plan": Plan{Source: source, Apply: "glancectl apply p.hcl", Trips: 2, Plan: &provision.Plan{Stages: []provision.PlannedStage{
 			{Name: "install", Targets: []provision.PlannedTarget{target("image-1", made, write), target("image-2", made, write), down}},
@@ -54,15 +64,27 @@ func records() map[string]Record {
 			{Node: "image-1", Applied: when, Revision: "0123456789abcdef", Modified: true, Glancectl: "v1", Pending: 2, Drifted: 1,
 				Checks: []CheckState{{Check: "a answers", OK: true}, {Check: "b answers", Error: "connection refused"}}},
 			{Node: "image-2", Error: "no route to host"},
+			{Node: "image-5", ImageNode: true, Applied: when, Glancectl: "v1", Jobs: []JobState{warned, {Job: "pruner", Installed: true}}},
 			{Node: "image-3", ImageNode: true, Pending: 40},
 			{Node: "image-4", ImageNode: true, Pending: 35, Applied: when, Destroyed: true, Glancectl: "v1"},
 			{Node: ""},
 		}},
-		"mistakes": Mistakes{proposals.Diagnostics{{Severity: "error", Summary: "unknown attribute \"prt\"", Detail: "Did you mean \"port\"?", File: "p.hcl", Line: 3, Column: 5, Snippet: "    prt = 1"}}},
-		"problem":  Problem{Err: errors.New("it went wrong"), Advice: "Do it\nright.", Code: 1},
-		"version":  Version{Glancectl: "v1", Go: "go1", Services: []string{"amd64", "arm64"}},
-		"file":     File{Node: "image-1", Path: "/etc/a", Mode: "0640", Owner: "root", Group: "glance", Content: "a = 1\n"},
-		"failed":   happening{provision.Event{Kind: provision.TargetFailed, Time: when, Stage: "install", Host: "image-1", Target: "image-1", Err: step}},
+		"jobs":            JobList{Source: source, Nodes: jobs},
+		"jobs-down":       JobList{Source: source, Nodes: jobs[1:2]},
+		"job-run":         JobRun{Node: "image-1", Job: "scrubber", Good: true, Run: good},
+		"job-run-silent":  JobRun{Node: "image-1", Job: "scrubber", Good: true},
+		"job-run-bad":     JobRun{Node: "image-1", Job: "scrubber", Status: 137, Run: bad, Output: "Killed", Log: "line one\nline two"},
+		"job-run-passed":  JobRun{Node: "image-1", Job: "scrubber", Passed: true},
+		"job-run-unknown": JobRun{Node: "image-1", Job: "scrubber", Error: "the connection was lost"},
+		"job-log":         JobLog{Node: "image-1", Job: "scrubber", Warning: "the run of 07:00 died", Runs: []Run{*good, *bad}, Log: "line one\nline two\n"},
+		"job-log-down":    JobLog{Node: "image-1", Job: "scrubber", Error: "no route to host"},
+		"job-log-new":     JobLog{Node: "image-1", Job: "scrubber"},
+		"log-line":        LogLine{Node: "image-1", Text: "line one"},
+		"mistakes":        Mistakes{proposals.Diagnostics{{Severity: "error", Summary: "unknown attribute \"prt\"", Detail: "Did you mean \"port\"?", File: "p.hcl", Line: 3, Column: 5, Snippet: "    prt = 1"}}},
+		"problem":         Problem{Err: errors.New("it went wrong"), Advice: "Do it\nright.", Code: 1},
+		"version":         Version{Glancectl: "v1", Go: "go1", Services: []string{"amd64", "arm64"}},
+		"file":            File{Node: "image-1", Path: "/etc/a", Mode: "0640", Owner: "root", Group: "glance", Content: "a = 1\n"},
+		"failed":          happening{provision.Event{Kind: provision.TargetFailed, Time: when, Stage: "install", Host: "image-1", Target: "image-1", Err: step}},
 	}
 }
 
