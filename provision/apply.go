@@ -70,6 +70,7 @@ type applied struct {
 	out         error           // why it is left out from now on
 	planned     []Change        // of all targets on it
 	outstanding map[string]bool // ids of changes that are not made yet
+	made        []Change        // that the receipt does not know yet
 	unknown     bool            // a target could not be observed
 	gone        bool            // the receipt was removed
 }

@@ -26,6 +26,7 @@ func batchScript(ops []Op, mark string) string {
 	b.line("umask 022")
 	b.line("n=0")
 	b.writer()
+	b.rooted()
 	b.guard(fmt.Sprintf(`printf "\n%s failed %%s %%s\n" "$n" "$s";`, mark))
 	b.line("exec </dev/null 2>&1")
 	b.line("set -e")
@@ -164,7 +165,7 @@ func (b *batch) putFiles(i int, files []PutFile) {
 			n = len(files) - k
 		}
 		if f.Owner != "" || f.Group != "" {
-			b.all(i+k, "chown "+Quote(f.Owner+":"+f.Group), words[k:k+n])
+			b.all(i+k, chown(f.Owner, f.Group), words[k:k+n])
 		}
 		k += n
 	}

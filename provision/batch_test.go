@@ -194,3 +194,36 @@ func TestProgress(t *testing.T) {
 		t.Errorf("progress = %s; want %s", got, want)
 	}
 }
+
+// What root makes is root's: no program is started for it, unless the
+// directory gives its files another group, or it is not root who makes it.
+func TestRootedStartsNoProcess(t *testing.T) {
+	forShells(t, func(t *testing.T, m *machine) {
+		bin := t.TempDir()
+		if err := os.WriteFile(bin+"/chown", []byte("#!/bin/sh\necho \"$*\" >>"+bin+"/calls\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		var want string
+		for _, setgid := range []bool{false, true} {
+			dir := t.TempDir()
+			if setgid && os.Geteuid() == 0 {
+				if err := errors.Join(os.Chown(dir, 0, 1), os.Chmod(dir, 0o755|fs.ModeSetgid)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if setgid || os.Geteuid() != 0 {
+				want += "root:root " + temporary(dir+"/a") + " " + temporary(dir+"/b") + "\n"
+			}
+			put := func(p string) PutFile {
+				return PutFile{Path: dir + p, Mode: 0o600, Owner: "root", Group: "root"}
+			}
+			if err := m.Do(t.Context(), []Op{put("/a"), put("/b")}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, _ := os.ReadFile(bin + "/calls"); string(got) != want { // its absence shows
+			t.Errorf("chown was called with %q; want %q", got, want)
+		}
+	})
+}

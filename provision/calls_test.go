@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"glancectl/provision"
+	"glancectl/provision/machine"
 )
 
 // doing is a resource that is not made of ops.
@@ -69,8 +70,8 @@ func TestAnnounceAllStages(t *testing.T) {
 	}
 	r := s.receipt("a")
 	one, two := r.Entry("file:"+s.path("a", "one")), r.Entry("file:"+s.path("a", "two"))
-	if one == nil || !one.Settled() || two == nil || two.Settled() || !two.Created {
-		t.Errorf("receipt: %+v; want one settled and two announced", r.Entries)
+	if one == nil || one.Settled() || !one.Created || two == nil || two.Settled() || !two.Created {
+		t.Errorf("receipt: %+v; want both announced, and neither settled before the last stage", r.Entries)
 	}
 	bad.ok.Store(true)
 	for _, c := range s.plan(stages...).Stages[1].Targets[0].Changes {
@@ -79,8 +80,27 @@ func TestAnnounceAllStages(t *testing.T) {
 		}
 	}
 	s.done(stages...)
-	if two := s.receipt("a").Entry("file:" + s.path("a", "two")); !two.Settled() || !two.Created {
-		t.Errorf("receipt: %+v; want two settled, and made by us", two)
+	for _, name := range []string{"one", "two"} {
+		if e := s.receipt("a").Entry("file:" + s.path("a", name)); !e.Settled() || !e.Created {
+			t.Errorf("receipt: %+v; want it settled, and made by us", e)
+		}
+	}
+}
+
+// What the receipt says of all stages at the end is what it would say after
+// each: of a mode that changed as well, and of a file that is gone.
+func TestSettleAllStages(t *testing.T) {
+	s := newSite(t)
+	dir, gone := machine.Dir{Path: s.path("a", "d"), Mode: 0o700}, s.file("a", "gone", "1")
+	s.done(stage("one", target("a", dir, gone)), stage("two", target("a", s.file("a", "two", "2"))))
+	dir.Mode = 0o750
+	s.done(stage("one", target("a", dir, machine.Absent{Path: gone.Path})), stage("two", target("a", s.file("a", "two", "3"))))
+	r := s.receipt("a")
+	if e := r.Entry(dir.ID()); e == nil || e.Attrs != "0750" || !e.Settled() {
+		t.Errorf("receipt of the directory: %+v; want 0750, settled", e)
+	}
+	if e := r.Entry(gone.ID()); e != nil {
+		t.Errorf("receipt of the file that is gone: %+v; want none", e)
 	}
 }
 

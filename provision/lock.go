@@ -158,7 +158,8 @@ func (l *lock) take(ctx context.Context, h Holder) (from string, err error) {
 	dir, dead := Quote(l.path+"."+h.ID), Quote(l.path+".dead."+h.ID)
 	lockDir, file := Quote(l.path), Quote(l.path+"/info.json")
 	s.line("mkdir -p -- %s %s", Quote(path.Dir(l.path)), dir)
-	s.decode(info, Quote(l.path+"."+h.ID+"/info.json"))
+	s.writer()
+	s.write(append(info, '\n'), Quote(l.path+"."+h.ID+"/info.json"))
 	s.line("if ! mv -T -- %s %s 2>/dev/null; then", dir, lockDir)
 	s.line("old=$(base64 -w0 <%s 2>/dev/null || :)", file)
 	// A lock without the file is none of ours: it ages by its own time.
@@ -212,7 +213,7 @@ func readHolder(s string) (h Holder) {
 
 // mine is the shell condition that the lock is still this one.
 func (l *lock) mine() string {
-	return fmt.Sprintf("grep -qF %s %s 2>/dev/null", Quote(l.id), Quote(l.path+"/info.json"))
+	return fmt.Sprintf("{ i=; { read -r i <%s; } 2>/dev/null; case $i in *%s*) ;; *) false ;; esac; }", Quote(l.path+"/info.json"), Quote(l.id))
 }
 
 // clear is the shell command that removes the directories around the lock,

@@ -122,7 +122,7 @@ func (r *Receipt) announce(changes []Change) *Receipt {
 				old.Pending = strings.TrimSuffix(e.Hash+"\n"+old.Pending, "\n")
 			}
 			old.Created = old.Created || e.Created
-			old.Data, old.Scratch, old.Logs = e.Data, e.Scratch, e.Logs
+			old.Attrs, old.Data, old.Scratch, old.Logs = e.Attrs, e.Data, e.Scratch, e.Logs
 			for _, option := range strings.Split(e.Masked, "\n") {
 				if !slices.Contains(strings.Split(old.Masked, "\n"), option) {
 					old.Masked = strings.Trim(old.Masked+"\n"+option, "\n")

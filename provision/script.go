@@ -130,11 +130,29 @@ func (s *script) keep(p, original string) {
 	s.line("fi")
 }
 
+// rooted defines the command that gives files to root. What root makes is
+// root's already, unless its directory gives it another group, and a look
+// starts no process. A shell that cannot look lets chown do it.
+func (s *script) rooted() {
+	s.line("rooted() {")
+	s.line(`for f in / "$@"; do { [ -O "$f" ] && [ -G "$f" ]; } 2>/dev/null || { chown root:root "$@"; return; }; done`)
+	s.line("}")
+}
+
+// chown is the command that gives an owner to the files whose shell words
+// follow it. It needs rooted.
+func chown(owner, group string) string {
+	if owner == "root" && group == "root" {
+		return "rooted"
+	}
+	return "chown " + Quote(owner+":"+group)
+}
+
 // attrs sets owner and mode of the file named by the shell word w. The owner
-// comes first: changing it clears setuid bits.
+// comes first: changing it clears setuid bits. It needs rooted.
 func (s *script) attrs(w string, mode fs.FileMode, owner, group string) {
 	if owner != "" || group != "" {
-		s.line("chown %s %s", Quote(owner+":"+group), w)
+		s.line("%s %s", chown(owner, group), w)
 	}
 	s.line("chmod %04o %s", octal(mode), w)
 }

@@ -61,6 +61,7 @@ func (o Upload) render(s *script) { s.line("exit 1") }
 func (o Upload) renderUpload(s *script, state, unpack string) {
 	stamps := Quote(stampFile(state))
 	s.line("set -e")
+	s.rooted()
 	s.guard("")
 	s.keep(o.Path, o.Original)
 	w := s.claim(o.Path)[0]

@@ -13,7 +13,7 @@ const receiptStep = "receipt"
 
 // worker makes the changes of one target, in order: those that have ops in
 // batches as large as can be, the others one by one. The receipt announces
-// all of them before the first and says what is so after the last.
+// all changes of the node before the first and says what is so after the last.
 type worker struct {
 	*applier
 	node    *applied
@@ -63,7 +63,7 @@ func (w *worker) run(ctx context.Context) error {
 		return err
 	}
 	if w.settled != nil {
-		w.node.receipt = w.settled
+		w.node.receipt, w.node.made = w.settled, nil
 	}
 	return nil
 }
@@ -74,8 +74,7 @@ func (w *worker) receipts() (before, after []step, err error) {
 	remembered, removed := false, false
 	for i := range w.changes {
 		c := &w.changes[i]
-		remembered = remembered || c.record() != nil ||
-			c.Action == Delete && w.node.receipt != nil && w.node.receipt.Entry(c.ID) != nil
+		remembered = remembered || w.node.remembers(c)
 		removed = removed || c.ID == RemovalID && c.Action == Delete
 	}
 	if !remembered && !removed {
@@ -94,6 +93,7 @@ func (w *worker) receipts() (before, after []step, err error) {
 		}
 		before = []step{{op: op, change: -1}}
 	}
+	w.node.receipt = announced
 	if removed {
 		w.node.gone = true
 		return before, nil, nil
@@ -101,7 +101,11 @@ func (w *worker) receipts() (before, after []step, err error) {
 	for i := range w.changes {
 		delete(w.node.outstanding, w.changes[i].ID)
 	}
-	next := announced.settle(w.changes)
+	w.node.made = append(w.node.made, w.changes...)
+	if slices.ContainsFunc(w.node.ahead(), func(c Change) bool { return w.node.remembers(&c) }) {
+		return before, nil, nil // the last of them says what is so
+	}
+	next := announced.settle(w.node.made)
 	if !w.node.unknown {
 		next = next.confirm(w.node.outstanding)
 	}
@@ -110,8 +114,14 @@ func (w *worker) receipts() (before, after []step, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w.node.receipt, w.settled = announced, next
+	w.settled = next
 	return before, []step{{op: op, change: -1, last: true}}, nil
+}
+
+// remembers reports whether a change is of a kind that the node's receipt
+// remembers, or forgets.
+func (n *applied) remembers(c *Change) bool {
+	return c.record() != nil || c.Action == Delete && n.receipt != nil && n.receipt.Entry(c.ID) != nil
 }
 
 // ahead are the changes of all targets on the node that are not made yet.
