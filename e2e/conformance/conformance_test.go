@@ -131,6 +131,7 @@ func TestConformance(t *testing.T) {
 			}
 		})
 	}
+	t.Run("replicator", func(t *testing.T) { testReplicator(t, site) })
 	t.Run("clients", func(t *testing.T) { testClients(t, site) })
 	t.Logf("%d requests in %d of %d sequences; %d differences are meant", c.requests, c.sequences, total, c.wanted)
 	if c.sequences < total {
