@@ -301,6 +301,45 @@ func (c *Metadefs) ResourceTypes(ctx context.Context) ([]metadef.ResourceType, e
 	return slices.Clone(c.types), nil
 }
 
+// AddResourceType implements metadef.Catalog.
+func (c *Metadefs) AddResourceType(ctx context.Context, t *metadef.ResourceType) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slices.ContainsFunc(c.types, c.named(t.Name)) {
+		return fmt.Errorf("resource type %s: %w", t.Name, glance.ErrExists)
+	}
+	c.stamp(&t.Entry, c.now())
+	c.types = append(c.types, *t)
+	return nil
+}
+
+// RemoveResourceType implements metadef.Catalog.
+func (c *Metadefs) RemoveResourceType(ctx context.Context, name string, check func(t metadef.ResourceType) error) (metadef.ResourceType, error) {
+	if err := ctx.Err(); err != nil {
+		return metadef.ResourceType{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := slices.IndexFunc(c.types, c.named(name))
+	if at < 0 {
+		return metadef.ResourceType{}, fmt.Errorf("resource type %s: %w", name, glance.ErrNotFound)
+	}
+	t := c.types[at]
+	if err := check(t); err != nil {
+		return t, fmt.Errorf("resource type %s: %w", name, err)
+	}
+	for _, ns := range c.namespaces {
+		if slices.ContainsFunc(ns.Associations, func(a *metadef.Association) bool { return c.same(a.Name, t.Name) }) {
+			return t, fmt.Errorf("resource type %s: namespace %s has it: %w", name, ns.Name, glance.ErrConflict)
+		}
+	}
+	c.types = slices.Delete(c.types, at, at+1)
+	return t, nil
+}
+
 // Clear implements metadef.Catalog.
 func (c *Metadefs) Clear(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {

@@ -323,3 +323,50 @@ func (d *Definitions) ResourceTypes(ctx context.Context) ([]ResourceType, error)
 	}
 	return types, nil
 }
+
+// The registry's callers alone make and remove types of resource by
+// themselves; for the others they come with what is associated with them.
+
+const noResourceType = "The metadata definition resource-type with name=%s, was not found."
+
+// AddResourceType makes a type of resource known. Who may associate namespaces
+// with types may do it, and ErrExists is that it is known.
+func (d *Definitions) AddResourceType(ctx context.Context, name string, protected bool) (ResourceType, error) {
+	t := ResourceType{Entry: Entry{Name: name}, Protected: protected}
+	if err := d.allow(ctx, glance.AddMetadefResourceTypeAssociation, nil); err != nil {
+		return t, err
+	}
+	if err := checkName("name", name); err != nil {
+		return t, refuse(glance.ErrInvalid, "Couldn't create metadata resource type: %v", err)
+	}
+	err := d.catalog.AddResourceType(ctx, &t)
+	if errors.Is(err, glance.ErrExists) {
+		err = refuse(glance.ErrExists, "A metadata definition resource-type with name=%s already exists.", name)
+	}
+	return t, err
+}
+
+// RemoveResourceType forgets a type of resource and returns it. One that is
+// protected is ErrForbidden, one that namespaces are associated with
+// ErrConflict.
+func (d *Definitions) RemoveResourceType(ctx context.Context, name string) (ResourceType, error) {
+	if err := d.allow(ctx, glance.RemoveMetadefResourceTypeAssociation, nil); err != nil {
+		return ResourceType{}, err
+	}
+	t, err := d.catalog.RemoveResourceType(ctx, name, func(t ResourceType) error {
+		if t.Protected {
+			return refuse(glance.ErrForbidden, "Metadata definition resource-type %s is a seeded-system type and cannot be deleted.", t.Name)
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, glance.ErrNotFound):
+		err = refuse(glance.ErrNotFound, noResourceType, name)
+	case errors.Is(err, glance.ErrConflict):
+		err = refuse(glance.ErrConflict, "Metadata definition resource-type: %s not deleted. Other records still refer to it.", name)
+	}
+	if r, ok := errors.AsType[*glance.Refusal](err); ok {
+		err = r
+	}
+	return t, err
+}

@@ -128,6 +128,13 @@ type Catalog interface {
 	Remove(ctx context.Context, name string, check func(ns *Namespace) error) error
 	// ResourceTypes returns all types of resource, in the order they became known.
 	ResourceTypes(ctx context.Context) ([]ResourceType, error)
+	// AddResourceType adds a type of resource, which no namespace need be
+	// associated with, and sets its number and times. ErrExists.
+	AddResourceType(ctx context.Context, t *ResourceType) error
+	// RemoveResourceType takes a type of resource away and returns it. Nothing
+	// happens if check, called with it, fails, or if a namespace is associated
+	// with it: ErrConflict. Else ErrNotFound.
+	RemoveResourceType(ctx context.Context, name string, check func(t ResourceType) error) (ResourceType, error)
 	// Clear removes all namespaces and all types of resource.
 	Clear(ctx context.Context) error
 }

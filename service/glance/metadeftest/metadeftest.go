@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) metadef.Catalog) {
 		{"resource types at once", typesAtOnce},
 		{"remove", remove},
 		{"resource types", resourceTypes},
+		{"resource types by themselves", lonelyTypes},
 		{"list sees", listSees},
 		{"list filters", listFilters},
 		{"list sorts and pages", listPages},
@@ -416,6 +417,39 @@ func resourceTypes(t *testing.T, c metadef.Catalog) {
 	want := []string{"OS::Glance::Image true", "OS::Nova::Flavor false", "Mine false"}
 	if diff := cmp.Diff(want, types()); diff != "" {
 		t.Errorf("types (-want +got):\n%s", diff)
+	}
+}
+
+func lonelyTypes(t *testing.T, c metadef.Catalog) {
+	allow := func(metadef.ResourceType) error { return nil }
+	create(t, c, full("a"))
+	added := metadef.ResourceType{Entry: named("Mine"), Protected: true}
+	if err := c.AddResourceType(t.Context(), &added); err != nil || added.ID == 0 || added.CreatedAt.IsZero() {
+		t.Errorf("AddResourceType = %+v, %v", added, err)
+	}
+	is(t, "AddResourceType of a name that is taken", c.AddResourceType(t.Context(), &metadef.ResourceType{Entry: named("Mine")}), glance.ErrExists)
+	is(t, "AddResourceType of one of a namespace", c.AddResourceType(t.Context(), &metadef.ResourceType{Entry: named("OS::Nova::Flavor")}), glance.ErrExists)
+	_, err := c.RemoveResourceType(t.Context(), "Yours", allow)
+	is(t, "RemoveResourceType of what is not there", err, glance.ErrNotFound)
+	_, err = c.RemoveResourceType(t.Context(), "OS::Nova::Flavor", allow)
+	is(t, "RemoveResourceType of what a namespace has", err, glance.ErrConflict)
+	_, err = c.RemoveResourceType(t.Context(), "Mine", func(r metadef.ResourceType) error {
+		if r.Protected {
+			return glance.ErrForbidden
+		}
+		return nil
+	})
+	is(t, "RemoveResourceType against a check", err, glance.ErrForbidden)
+	if gone, err := c.RemoveResourceType(t.Context(), "Mine", allow); err != nil || gone.ID != added.ID || gone.Name != "Mine" {
+		t.Errorf("RemoveResourceType = %+v, %v; want %+v", gone, err, added)
+	}
+	update(t, c, "a", func(ns *metadef.Namespace) { ns.Associations = nil })
+	if _, err := c.RemoveResourceType(t.Context(), "OS::Nova::Flavor", allow); err != nil {
+		t.Errorf("RemoveResourceType of what no namespace has any more: %v", err)
+	}
+	types, err := c.ResourceTypes(t.Context())
+	if err != nil || len(types) != 1 || types[0].Name != "OS::Glance::Image" {
+		t.Errorf("what is left is %v, %v", types, err)
 	}
 }
 

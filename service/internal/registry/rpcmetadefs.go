@@ -28,6 +28,8 @@ func (h *Handler) addMetadefs(all map[string]command) {
 	})
 	all["metadef_resource_type_get"] = h.rpcResourceType
 	all["metadef_resource_type_get_all"] = h.rpcResourceTypes
+	all["metadef_resource_type_create"] = h.rpcResourceTypeCreate
+	all["metadef_resource_type_delete"] = h.rpcResourceTypeDelete
 	const association = "ResourceTypeAssociation"
 	all["metadef_resource_type_association_get"] = h.within(association, associated)
 	all["metadef_resource_type_association_get_all_by_namespace"] = h.within(association, associations)
@@ -257,9 +259,43 @@ func (h *Handler) resourceTypes(ctx context.Context) ([]resourceTypeRow, error) 
 	}
 	rows := make([]resourceTypeRow, len(types))
 	for i, t := range types {
-		rows[i] = resourceTypeRow{t.ID, t.Name, t.Protected, moment(t.CreatedAt), changed(t.Entry)}
+		rows[i] = resourceTypeRowOf(t)
 	}
 	return rows, nil
+}
+
+func resourceTypeRowOf(t metadef.ResourceType) resourceTypeRow {
+	return resourceTypeRow{t.ID, t.Name, t.Protected, moment(t.CreatedAt), changed(t.Entry)}
+}
+
+func (h *Handler) rpcResourceTypeCreate(ctx context.Context, args values) (any, error) {
+	v, err := args.object("values")
+	if err != nil {
+		return nil, err
+	}
+	t, err := h.o.Definitions.AddResourceType(ctx, v.text("name"), v.truth("protected"))
+	if err != nil {
+		return nil, undefined("ResourceType", err)
+	}
+	return resourceTypeRowOf(t), nil
+}
+
+func (h *Handler) rpcResourceTypeDelete(ctx context.Context, args values) (any, error) {
+	name, err := args.needed("resource_type_name")
+	if err != nil {
+		return nil, err
+	}
+	t, err := h.o.Definitions.RemoveResourceType(ctx, name)
+	r, refused := errors.AsType[*glance.Refusal](err)
+	switch {
+	case refused && t.Protected && errors.Is(err, glance.ErrForbidden):
+		return nil, raise("ProtectedMetadefResourceTypeSystemDelete", "%s", r.Message)
+	case refused && errors.Is(err, glance.ErrConflict):
+		return nil, raise("MetadefIntegrityError", "%s", r.Message)
+	case err != nil:
+		return nil, undefined("ResourceType", err)
+	}
+	return resourceTypeRowOf(t), nil
 }
 
 func (h *Handler) rpcResourceTypes(ctx context.Context, _ values) (any, error) {
