@@ -65,6 +65,7 @@ type Store struct {
 	// commits keeps two Puts of one image in this process apart while they
 	// look whether the other was first. Two processes rely on the cluster.
 	commits [64]sync.Mutex
+	page    int // names in one part of a listing
 }
 
 var (
@@ -111,7 +112,7 @@ func Open(c Config) (*Store, error) {
 		conn.Tenant, conn.UserName = project, user
 		conn.Domain, conn.TenantDomain = orDefault(c.UserDomain), orDefault(c.ProjectDomain)
 	}
-	return &Store{conn: conn, c: c}, nil
+	return &Store{conn: conn, c: c, page: objectsPage}, nil
 }
 
 func orDefault(domain string) string {
