@@ -102,9 +102,8 @@ func openFill(t *testing.T, c *Cache, im *image, f *os.File) io.ReadCloser {
 	r, err := c.Open(t.Context(), im.Image, 0, -1, im.fetch)
 	check(t, err)
 	w := r.(*tee).fill
-	own := w.f.Name() // stays, so that others see the fill
-	t.Cleanup(func() { check(t, remove(own)) })
-	check(t, w.f.Close())
+	own := w.f // stays, with its lock, so that others see the fill
+	t.Cleanup(func() { check(t, errors.Join(own.Close(), remove(own.Name()))) })
 	w.f = f // the writer looks at it when the first buffer comes
 	return r
 }

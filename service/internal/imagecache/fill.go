@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -98,7 +97,8 @@ func (c *Cache) begin(e identity, patient bool) (*fill, error) {
 }
 
 // createIncomplete creates the file of a fill, unless another fill of the image
-// is under way, here or in another process. Two processes that begin at the
+// is under way, here or in another process. What one has left whose process was
+// killed is no hindrance. Two processes that begin at the
 // same moment both do it and one entry replaces the other: that costs some
 // disk time, a lock would cost more.
 func (c *Cache) createIncomplete(id glance.ID) (*os.File, error) {
@@ -109,8 +109,13 @@ func (c *Cache) createIncomplete(id glance.ID) (*os.File, error) {
 		return nil, err
 	}
 	now := time.Now()
-	if slices.ContainsFunc(others, func(f fs.DirEntry) bool { return hasTurn(f, now) }) {
-		return nil, errTaken
+	for _, other := range others {
+		if !hasTurn(other, now) {
+			continue
+		}
+		if gone, err := c.sweepIncomplete(other.Name()); err != nil || !gone {
+			return nil, errors.Join(errTaken, err)
+		}
 	}
 	f, err := os.CreateTemp(filepath.Join(c.dir, incompleteDir), fmt.Sprintf("%s.%d.*", id, now.Unix()))
 	if err != nil {

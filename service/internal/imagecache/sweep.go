@@ -19,7 +19,10 @@ import (
 // nothing but, at worst, a copy. An error of exists ends the sweep.
 func (c *Cache) Sweep(ctx context.Context, exists func(id glance.ID) (bool, error)) error {
 	err := errors.Join(
-		c.walk(ctx, incompleteDir, func(name string, _ fs.FileInfo) error { return c.sweepIncomplete(name) }),
+		c.walk(ctx, incompleteDir, func(name string, _ fs.FileInfo) error {
+			_, err := c.sweepIncomplete(name)
+			return err
+		}),
 		c.walk(ctx, stateDir, func(name string, _ fs.FileInfo) error {
 			if _, err := os.Lstat(filepath.Join(c.dir, name)); errors.Is(err, fs.ErrNotExist) {
 				return remove(filepath.Join(c.dir, stateDir, name))
@@ -37,25 +40,27 @@ func (c *Cache) Sweep(ctx context.Context, exists func(id glance.ID) (bool, erro
 }
 
 // sweepIncomplete removes a file that a fill has left, unless it is still
-// locked by it. Files with other names are not ours.
-func (c *Cache) sweepIncomplete(name string) error {
+// locked by it, and reports whether it is gone. Files with other names are not
+// ours.
+func (c *Cache) sweepIncomplete(name string) (gone bool, err error) {
 	id, rest, _ := strings.Cut(name, ".")
 	if _, err := glance.ParseID(id); err != nil || !strings.Contains(rest, ".") {
-		return nil
+		return false, nil
 	}
 	path := filepath.Join(c.dir, incompleteDir, name)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return true, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer f.Close()
 	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		return nil // at work; or without locks, and the reaper goes by its age
+		return false, nil // at work; or without locks, and the reaper goes by its age
 	}
-	return remove(path)
+	err = remove(path)
+	return err == nil, err
 }
 
 func (c *Cache) sweepEntries(ctx context.Context, exists func(id glance.ID) (bool, error)) error {
