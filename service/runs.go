@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -86,14 +87,24 @@ func changeRuns(base, job string, change func([]jobRun) []jobRun) error {
 	if err == nil && json.Unmarshal(text, &was) == nil && was.Version == runVersion {
 		r.Runs = was.Runs // what cannot be read is begun anew
 	}
-	r.Runs = change(r.Runs)
-	if n := len(r.Runs) - runsKept; n > 0 {
-		r.Runs = r.Runs[n:]
-	}
+	r.Runs = kept(change(r.Runs))
 	if text, err = json.MarshalIndent(r, "", " "); err != nil {
 		return err
 	}
 	return replaceFile(base+".runs", append(text, '\n'))
+}
+
+// kept are the latest runs. One that goes on is not forgotten over those that
+// were not begun because of it.
+func kept(runs []jobRun) []jobRun {
+	over := len(runs) - runsKept
+	return slices.DeleteFunc(runs, func(r jobRun) bool {
+		if over <= 0 || r.Result == runRunning {
+			return false
+		}
+		over--
+		return true
+	})
 }
 
 // recordSkipped records a run that was not begun.

@@ -223,9 +223,16 @@ func TestJobsRecordTheirRuns(t *testing.T) {
 	run(service.Options{Files: scrubber.Files, Timeout: 1})
 	last("timeout")
 
+	// One that goes on is remembered, however many are not begun beside it.
 	lock := s.lock("glance-scrubber.lock")
-	run(scrubber)
-	last("skipped")
+	s.write("lock/glance-scrubber.runs", `{"version": 1, "job": "scrubber", "runs": [{"pid": 1, "start": "2026-11-20T01:00:00Z", "end": null, "result": "running"}]}`)
+	for range 52 {
+		run(scrubber)
+		last("skipped")
+	}
+	if runs := s.runs("lock/glance-scrubber.runs"); len(runs) != 50 || runs[0].Result != "running" {
+		t.Errorf("beside the run that goes on: %d runs, the first %+v; want 50, and that one", len(runs), runs[0])
+	}
 	lock.Close()
 
 	// A process that was killed has left this.
