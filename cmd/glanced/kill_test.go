@@ -42,6 +42,7 @@ func TestKill(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		killed(t, program, "sqlite:///"+filepath.Join(t.TempDir(), "glance.sqlite"))
 	})
+	t.Run("jobs", func(t *testing.T) { jobsKilled(t, program) })
 	t.Run("mariadb", func(t *testing.T) {
 		if url := mariaDB(t); url != "" {
 			killed(t, program, url)
