@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"strings"
 )
@@ -200,7 +199,7 @@ func (p *placing) verify(ctx context.Context, im *Image) error {
 	if p.s.o.Locations.NoHash {
 		return nil
 	}
-	checksum, sum, err := p.hash(ctx, im, digests[said.HashAlgo])
+	checksum, sum, err := p.hash(ctx, im, newTallies(said.HashAlgo))
 	if err != nil {
 		return fmt.Errorf("%w: %w", refuse(ErrUnavailable, "Hash calculation failed for image %s data", im.ID), err)
 	}
@@ -220,7 +219,7 @@ func (p *placing) hashLater(ctx context.Context, im *Image) {
 		return // the service ends
 	}
 	defer release()
-	checksum, sum, err := p.hash(ctx, im, s.newHash)
+	checksum, sum, err := p.hash(ctx, im, s.newTally)
 	if err == nil {
 		hashed := im.Clone()
 		algo := s.o.HashAlgo
@@ -233,22 +232,22 @@ func (p *placing) hashLater(ctx context.Context, im *Image) {
 }
 
 // hash reads the data, all of it.
-func (p *placing) hash(ctx context.Context, im *Image, newHash func() hash.Hash) (checksum, sum string, err error) {
+func (p *placing) hash(ctx context.Context, im *Image, newTally func() tally) (checksum, sum string, err error) {
 	err = p.try(ctx, func() error {
 		p.run.copied.Store(0)
-		checksum, sum, err = p.digest(ctx, *im.Size, newHash())
+		checksum, sum, err = p.digest(ctx, *im.Size, newTally())
 		return err
 	})
 	return checksum, sum, err
 }
 
-func (p *placing) digest(ctx context.Context, size int64, h hash.Hash) (checksum, sum string, err error) {
+func (p *placing) digest(ctx context.Context, size int64, t tally) (checksum, sum string, err error) {
 	data, err := p.store.Open(ctx, p.req.URL, 0, -1)
 	if err != nil {
 		return "", "", err
 	}
 	defer data.Close()
-	d := newDigester(&source{ctx: ctx, r: counter{data, &p.run.copied}, left: size}, h, &p.s.blocks)
+	d := newDigester(&source{ctx: ctx, r: counter{data, &p.run.copied}, left: size}, t, &p.s.blocks)
 	n, err := io.Copy(io.Discard, d)
 	checksum, sum = d.finish()
 	if err == nil && n != size {

@@ -43,7 +43,7 @@ func (s *Images) deposit(ctx context.Context, to *Backend, im *Image, data intak
 			return nil, err
 		}
 	}
-	d := newDigester(in, s.newHash(), &s.blocks)
+	d := newDigester(in, s.newTally(), &s.blocks)
 	url, n, err := to.Put(ctx, im.ID, d)
 	checksum, sum := d.finish()
 	if err != nil {

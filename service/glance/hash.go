@@ -11,6 +11,8 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+
+	"glancectl/service/glance/digest"
 )
 
 // hashes are the algorithms that hashing_algorithm can name.
@@ -29,22 +31,50 @@ var digests = map[string]func() hash.Hash{
 	"sha512": sha512.New,
 }
 
+// A tally is the two digests of data: what has to be shown all of it, which
+// may be done side by side, and what they are in the end, MD5 first.
+type tally struct {
+	parts []io.Writer
+	sums  func() (checksum, sum []byte)
+}
+
+// newTallies returns what makes tallies of MD5 and one of the digests.
+func newTallies(algo string) func() tally {
+	if algo == "sha512" && digest.Supported() {
+		return pairTally
+	}
+	return func() tally { return twoTally(digests[algo]()) }
+}
+
+// twoTally is a tally by two goroutines.
+func twoTally(sum hash.Hash) tally {
+	checksum := md5.New()
+	return tally{[]io.Writer{checksum, sum}, func() ([]byte, []byte) { return checksum.Sum(nil), sum.Sum(nil) }}
+}
+
+// pairTally is a tally by one goroutine, which takes little longer than MD5
+// alone would and leaves the other processors to the transfer.
+func pairTally() tally {
+	p := digest.New()
+	return tally{[]io.Writer{p}, p.Sums}
+}
+
 const (
-	blockSize = 128 << 10
-	blocks    = 4 // of one upload; with more the hashes gain nothing
+	blockSize = 256 << 10
+	blocks    = 3 // of one upload; with more the hashes gain nothing
 )
 
 // A block is a piece of the data on its way to the hashes. Its last user
-// gives it back.
+// gives it back. It is whole pages, so that a disk can take it as it is.
 type block struct {
 	data  [blockSize]byte
 	n     int
 	users atomic.Int32
 }
 
-// A digester reads from r and computes two digests of what it reads, each in
-// a goroutine of its own, while the reader of the digester writes the same
-// data away. Reading waits when the digests are more than a few blocks
+// A digester reads from r and computes two digests of what it reads, each part
+// of a tally in a goroutine of its own, while the reader of the digester writes
+// the same data away. Reading waits when the digests are more than a few blocks
 // behind, so the memory is bounded. finish must be called, once, whatever
 // happened; who still reads afterwards, as an HTTP client does that has given
 // up, gets an error.
@@ -54,21 +84,21 @@ type digester struct {
 	free chan *block   // room for all blocks
 	done chan struct{} // closed by finish
 	wg   sync.WaitGroup
-	sums [2]hash.Hash
+	sums func() (checksum, sum []byte)
 
 	mu       sync.Mutex
 	finished bool
-	current  *block         // partly filled by Read
-	queues   [2]chan *block // room for all blocks
+	current  *block        // partly filled by Read
+	queues   []chan *block // room for all blocks
 }
 
-func newDigester(r io.Reader, sum hash.Hash, pool *sync.Pool) *digester {
+func newDigester(r io.Reader, t tally, pool *sync.Pool) *digester {
 	d := &digester{
 		r:    r,
 		pool: pool,
 		free: make(chan *block, blocks),
 		done: make(chan struct{}),
-		sums: [2]hash.Hash{md5.New(), sum},
+		sums: t.sums,
 	}
 	for range blocks {
 		b, ok := pool.Get().(*block)
@@ -77,11 +107,12 @@ func newDigester(r io.Reader, sum hash.Hash, pool *sync.Pool) *digester {
 		}
 		d.free <- b
 	}
-	for i := range d.queues {
-		d.queues[i] = make(chan *block, blocks)
+	for _, part := range t.parts {
+		q := make(chan *block, blocks)
+		d.queues = append(d.queues, q)
 		d.wg.Go(func() {
-			for b := range d.queues[i] {
-				d.sums[i].Write(b.data[:b.n])
+			for b := range q {
+				part.Write(b.data[:b.n])
 				d.release(b)
 			}
 		})
@@ -203,7 +234,8 @@ func (d *digester) finish() (checksum, sum string) {
 	d.mu.Unlock()
 	d.wg.Wait()
 	d.recycle()
-	return hex.EncodeToString(d.sums[0].Sum(nil)), hex.EncodeToString(d.sums[1].Sum(nil))
+	first, second := d.sums()
+	return hex.EncodeToString(first), hex.EncodeToString(second)
 }
 
 // recycle keeps the blocks for the next upload, but for one that somebody who

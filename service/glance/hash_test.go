@@ -30,26 +30,33 @@ func TestDigester(t *testing.T) {
 		},
 	}
 	var pool sync.Pool
+	tallies := map[string]func() tally{
+		"as configured": newTallies("sha512"), // one goroutine, where the processor allows it
+		"two hashes":    func() tally { return twoTally(sha512.New()) },
+	}
 	for _, size := range []int{0, 1, blockSize - 1, blockSize, blockSize + 1, 3*blocks*blockSize + 7} {
 		data := make([]byte, size)
 		for i := range data {
 			data[i] = byte(i * i >> 7)
 		}
+		want := [2]string{fmt.Sprintf("%x", md5.Sum(data)), fmt.Sprintf("%x", sha512.Sum512(data))}
 		for name, cut := range cuts {
 			for _, way := range []string{"Read", "WriteTo"} {
-				d := newDigester(cut(bytes.NewReader(data)), sha512.New(), &pool)
-				var got bytes.Buffer
-				src := io.Reader(d)
-				if way == "Read" {
-					src = onlyReader{d}
-				}
-				n, err := io.Copy(onlyWriter{&got}, src)
-				checksum, sum := d.finish()
-				if err != nil || n != int64(size) || !bytes.Equal(got.Bytes(), data) {
-					t.Errorf("%s of %d bytes, %s: %d copied, %v; want all of them as they are", way, size, name, n, err)
-				}
-				if checksum != fmt.Sprintf("%x", md5.Sum(data)) || sum != fmt.Sprintf("%x", sha512.Sum512(data)) {
-					t.Errorf("%s of %d bytes, %s: digests %s, %s are wrong", way, size, name, checksum, sum)
+				for tallied, newTally := range tallies {
+					d := newDigester(cut(bytes.NewReader(data)), newTally(), &pool)
+					var got bytes.Buffer
+					src := io.Reader(d)
+					if way == "Read" {
+						src = onlyReader{d}
+					}
+					n, err := io.Copy(onlyWriter{&got}, src)
+					checksum, sum := d.finish()
+					if err != nil || n != int64(size) || !bytes.Equal(got.Bytes(), data) {
+						t.Errorf("%s of %d bytes, %s: %d copied, %v; want all of them as they are", way, size, name, n, err)
+					}
+					if checksum != want[0] || sum != want[1] {
+						t.Errorf("%s of %d bytes, %s, %s: digests %s, %s are wrong", way, size, name, tallied, checksum, sum)
+					}
 				}
 			}
 		}
@@ -65,7 +72,7 @@ func TestDigesterFails(t *testing.T) {
 	broken := errors.New("broken")
 	data := bytes.NewReader(make([]byte, 10*blockSize))
 	var pool sync.Pool
-	d := newDigester(io.MultiReader(data, iotest.ErrReader(broken)), sha512.New(), &pool)
+	d := newDigester(io.MultiReader(data, iotest.ErrReader(broken)), twoTally(sha512.New()), &pool)
 	if _, err := io.Copy(onlyWriter{io.Discard}, d); err != broken {
 		t.Errorf("copy of a broken reader: %v; want %v", err, broken)
 	}
@@ -73,7 +80,7 @@ func TestDigesterFails(t *testing.T) {
 	r, w := io.Pipe()
 	r.CloseWithError(broken)
 	data.Reset(make([]byte, 10*blockSize))
-	d = newDigester(data, sha512.New(), &pool)
+	d = newDigester(data, twoTally(sha512.New()), &pool)
 	if _, err := io.Copy(onlyWriter{w}, d); err != broken {
 		t.Errorf("copy to a broken writer: %v; want %v", err, broken)
 	}
@@ -89,7 +96,7 @@ func TestDigesterReadLate(t *testing.T) {
 			waiting <- true
 			<-hold
 			return len(p), nil
-		}), sha512.New(), &pool)
+		}), twoTally(sha512.New()), &pool)
 		src := io.Reader(d)
 		if way == "Read" {
 			src = onlyReader{d}

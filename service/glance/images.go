@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"log/slog"
 	"maps"
 	"math"
@@ -20,13 +19,13 @@ import (
 // see but not change is ErrForbidden. Errors that a caller should read are
 // a *Refusal. Images is safe for concurrent use.
 type Images struct {
-	catalog Catalog
-	stores  *backends
-	o       Options
-	newHash func() hash.Hash
-	blocks  sync.Pool // of *block, for uploads
-	imports *imports
-	quotas  quotas
+	catalog  Catalog
+	stores   *backends
+	o        Options
+	newTally func() tally
+	blocks   sync.Pool // of *block, for uploads
+	imports  *imports
+	quotas   quotas
 }
 
 // Options are the optional settings of New. The zero value is ready to use.
@@ -112,8 +111,7 @@ func New(catalog Catalog, stores []Backend, o Options) (*Images, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	newHash, ok := hashes[o.HashAlgo]
-	if !ok {
+	if hashes[o.HashAlgo] == nil {
 		return nil, fmt.Errorf("hashing_algorithm %q: not known; one of %s", o.HashAlgo, strings.Join(slices.Sorted(maps.Keys(hashes)), ", "))
 	}
 	backends, err := newBackends(stores, o.DefaultStore)
@@ -132,7 +130,7 @@ func New(catalog Catalog, stores []Backend, o Options) (*Images, error) {
 		return nil, errors.New("quotas: the catalog does not know what is used")
 	}
 	return &Images{
-		catalog: catalog, stores: backends, o: o, newHash: newHash, imports: imports, quotas: quotas{UsageCatalog: usage},
+		catalog: catalog, stores: backends, o: o, newTally: newTallies(o.HashAlgo), imports: imports, quotas: quotas{UsageCatalog: usage},
 	}, nil
 }
 
