@@ -75,7 +75,7 @@ func openFiles(p *process, s config.Store) (b glance.Backend, err error) {
 	for i, d := range s.Files.Dirs {
 		dirs[i] = filestore.Dir{Path: d.Path, Priority: d.Priority}
 	}
-	o := filestore.Options{Mode: s.Files.Mode}
+	o := filestore.Options{Mode: s.Files.Mode, Direct: true}
 	if s.Files.Thin {
 		o.Hole = int(s.Files.ChunkSize)
 	}

@@ -17,9 +17,9 @@ const bufferSize = 256 << 10
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // copyTo writes what r yields until its end, as long as ctx lasts. Runs of zeros
-// that fill a hole are left out, if hole is not 0. Most of a large file is on
-// the disk when copyTo returns.
-func copyTo(ctx context.Context, f *os.File, r io.Reader, hole int) (n int64, err error) {
+// that fill a hole are left out, if there are to be any. Most of a large file is
+// on the disk when copyTo returns.
+func (s *Store) copyTo(ctx context.Context, f *os.File, r io.Reader) (n int64, err error) {
 	disk := &syncer{file: f}
 	defer func() {
 		if serr := disk.end(); err == nil {
@@ -27,10 +27,13 @@ func copyTo(ctx context.Context, f *os.File, r io.Reader, hole int) (n int64, er
 		}
 	}()
 	w := &writer{ctx: ctx, file: f, disk: disk}
-	if hole == 0 {
+	if s.hole == 0 {
+		if s.direct {
+			w.past = newBypass(f)
+		}
 		return copyAll(ctx, w, r)
 	}
-	thin := &thinWriter{writer: w, hole: min(hole, len(empty))}
+	thin := &thinWriter{writer: w, hole: min(s.hole, len(empty))}
 	if n, err = copyAll(ctx, thin, r); err != nil {
 		return n, err
 	}
@@ -78,13 +81,24 @@ type writer struct {
 	ctx  context.Context // of the one call that made it
 	file *os.File
 	disk *syncer
+	past *bypass // nil when the page cache is not bypassed
 }
 
-func (w *writer) Write(b []byte) (int, error) {
+func (w *writer) Write(b []byte) (n int, err error) {
 	if err := w.ctx.Err(); err != nil {
 		return 0, err
 	}
-	n, err := w.file.Write(b)
+	if w.past != nil {
+		var ended bool
+		if n, ended, err = w.past.write(b); ended {
+			w.past = nil
+		}
+	}
+	if err == nil && n < len(b) {
+		var more int
+		more, err = w.file.Write(b[n:])
+		n += more
+	}
 	w.disk.wrote(n)
 	return n, err
 }

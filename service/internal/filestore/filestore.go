@@ -35,6 +35,9 @@ type Options struct {
 	// Hole is the length of a run of zeros that takes no space on the disk; 0
 	// means that every zero is written.
 	Hole int
+	// Direct writes past the page cache where the disk is fast enough. It is
+	// for data that is not read again at once.
+	Direct bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -50,10 +53,11 @@ type Dir struct {
 // several goroutines at once, and other processes may use the same directories
 // meanwhile.
 type Store struct {
-	dirs []Dir // the highest priority first
-	mode fs.FileMode
-	hole int
-	free func(dir string) (bytes uint64, err error)
+	dirs   []Dir // the highest priority first
+	mode   fs.FileMode
+	hole   int
+	direct bool
+	free   func(dir string) (bytes uint64, err error)
 
 	naming sync.Mutex // held while an object gets its name, if there are several directories
 }
@@ -80,7 +84,7 @@ func Open(dir string, o Options) (*Store, error) { return OpenAll([]Dir{{Path: d
 
 // OpenAll is Open for a store in several directories.
 func OpenAll(dirs []Dir, o Options) (*Store, error) {
-	s := &Store{mode: o.Mode, hole: o.Hole, free: free}
+	s := &Store{mode: o.Mode, hole: o.Hole, direct: o.Direct, free: free}
 	if s.mode == 0 {
 		s.mode = 0o640
 	}
@@ -160,7 +164,7 @@ func (s *Store) put(ctx context.Context, path string, r io.Reader) (n int64, err
 	}
 	defer os.Remove(f.Name()) // the link made below outlives this name
 	defer f.Close()
-	if n, err = copyTo(ctx, f, r, s.hole); err != nil {
+	if n, err = s.copyTo(ctx, f, r); err != nil {
 		return 0, err
 	}
 	if err := f.Chmod(s.mode); err != nil {
