@@ -92,11 +92,13 @@ func (b *behindRegistry) Usage(ctx context.Context, project string, but glance.I
 	return b.database.Usage(ctx, project, but)
 }
 
-// Update implements glance.Catalog. A claim is made after the registry has
-// written what it is for: a process that dies between the two leaves an image
-// that stays as it is.
+// Update implements glance.Catalog. A glance-registry of ours makes and ends
+// claims in the transaction in which it writes. With another one they follow
+// what it wrote: a process that dies between the two leaves an image that stays
+// as it is.
 func (b *behindRegistry) Update(ctx context.Context, before, after *glance.Image) error {
-	if err := b.Catalog.Update(ctx, before, after); err != nil {
+	claimed, err := b.Catalog.UpdateClaiming(ctx, before, after)
+	if err != nil || claimed {
 		return err
 	}
 	if err := b.database.Claim(context.WithoutCancel(ctx), before, after); err != nil {
@@ -129,6 +131,7 @@ func (p *process) registry() (*registryclient.Catalog, error) {
 		Timeout:  a.Timeout,
 		Identity: a.SendIdentity,
 		Key:      string(p.Database.Key),
+		Claimant: p.session.name,
 		Log:      p.log.With(slog.String(oslolog.NameKey, "glance.registry.client")),
 	}
 	switch {

@@ -28,6 +28,20 @@ type Claimer interface {
 	Release(ctx context.Context, c Claim) error
 }
 
+type claimant struct{}
+
+// WithClaimant says in whose name an Update of a catalog that remembers claims
+// makes one: that of a process that asks this one to write for it.
+func WithClaimant(ctx context.Context, owner string) context.Context {
+	return context.WithValue(ctx, claimant{}, owner)
+}
+
+// ClaimantFrom returns what WithClaimant said, "" if nobody did.
+func ClaimantFrom(ctx context.Context) string {
+	owner, _ := ctx.Value(claimant{}).(string)
+	return owner
+}
+
 // A Claiming is what an Update does to the claim on its image.
 type Claiming int
 

@@ -56,7 +56,14 @@ func New(c glance.Catalog, o Options) *Handler {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	owner := h.claimant(r)
+	if owner != "" {
+		r = r.WithContext(glance.WithClaimant(r.Context(), owner))
+	}
 	body, err := h.dispatch(r)
+	if err == nil && owner != "" {
+		w.Header().Set(v1wire.ClaimantHeader, owner)
+	}
 	switch {
 	case err == nil && body == nil:
 		w.WriteHeader(http.StatusNoContent)
@@ -78,6 +85,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	f.Write(w, r)
+}
+
+// claimant returns whose claims are made with what r writes, "" if it is not
+// said or the catalog remembers none. Who brings data is not the registry but
+// who asks it to.
+func (h *Handler) claimant(r *http.Request) string {
+	owner := r.Header.Get(v1wire.ClaimantHeader)
+	_, remembers := h.catalog.(glance.Claimer)
+	if _, err := glance.ParseID(owner); err != nil || !remembers || r.Method != http.MethodPut {
+		return ""
+	}
+	return owner
 }
 
 func notFound() *fault.Fault { return &fault.Fault{Code: http.StatusNotFound} }

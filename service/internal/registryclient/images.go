@@ -43,7 +43,7 @@ func (c *Catalog) Create(ctx context.Context, im *glance.Image) error {
 	}
 	values := changes(&glance.Image{Owner: new(string), Status: "none"}, im)
 	values["id"], values["owner"], values["properties"] = im.ID, im.Owner, im.Properties
-	made, err := c.send(ctx, call{method: "POST", path: "/images"}, im, values)
+	made, err := c.send(ctx, &call{method: "POST", path: "/images"}, im, values)
 	if errors.Is(err, glance.ErrConflict) {
 		err = glance.ErrExists
 	}
@@ -56,7 +56,7 @@ func (c *Catalog) Create(ctx context.Context, im *glance.Image) error {
 
 // send sends values of an image, its locations if they are among them, and
 // returns the image as the registry shows it then.
-func (c *Catalog) send(ctx context.Context, q call, im *glance.Image, values map[string]any) (*glance.Image, error) {
+func (c *Catalog) send(ctx context.Context, q *call, im *glance.Image, values map[string]any) (*glance.Image, error) {
 	from, conditional := values["from_state"]
 	delete(values, "from_state")
 	if _, there := values["location_data"]; there {
@@ -138,7 +138,7 @@ func set[T comparable](v map[string]any, name string, before, after *T) {
 // Get implements glance.Catalog. The registry shows deleted images to admins
 // only.
 func (c *Catalog) Get(ctx context.Context, id glance.ID, deleted bool) (*glance.Image, error) {
-	body, err := c.do(ctx, call{method: "GET", path: "/images/" + url.PathEscape(string(id))})
+	body, err := c.do(ctx, &call{method: "GET", path: "/images/" + url.PathEscape(string(id))})
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", id, err)
 	}
@@ -172,7 +172,7 @@ func (c *Catalog) page(ctx context.Context, q glance.Query) ([]*glance.Image, er
 	if q.Limit == 0 {
 		return nil, nil
 	}
-	body, err := c.do(ctx, call{method: "GET", path: "/images/detail", query: url.Values(v1wire.ParamsOf(q))})
+	body, err := c.do(ctx, &call{method: "GET", path: "/images/detail", query: url.Values(v1wire.ParamsOf(q))})
 	if a, ok := errors.AsType[*answer](err); ok && q.Marker != "" && v1wire.IsNoMarker(a.text) {
 		err = glance.ErrNotFound
 	}
@@ -196,8 +196,16 @@ func (c *Catalog) page(ctx context.Context, q glance.Query) ([]*glance.Image, er
 // have for it. Nothing tells a registry to take one property away and leave
 // those that others change at the same time.
 func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error {
+	_, err := c.UpdateClaiming(ctx, before, after)
+	return err
+}
+
+// UpdateClaiming is Update. It says whether the registry did to the claim on
+// the image what it had to, in the name of the Claimant: if not, it does not
+// remember claims.
+func (c *Catalog) UpdateClaiming(ctx context.Context, before, after *glance.Image) (claimed bool, err error) {
 	if !slices.Equal(before.Tags, after.Tags) {
-		return fmt.Errorf("update image %s: %w: a registry knows no tags", after.ID, glance.ErrInvalid)
+		return false, fmt.Errorf("update image %s: %w: a registry knows no tags", after.ID, glance.ErrInvalid)
 	}
 	path := "/images/" + url.PathEscape(string(before.ID))
 	values := changes(before, after)
@@ -212,19 +220,20 @@ func (c *Catalog) Update(ctx context.Context, before, after *glance.Image) error
 	if len(properties) > 0 || purge {
 		values["properties"] = properties
 	}
-	now, err := c.send(ctx, call{method: "PUT", path: path, purge: purge}, after, values)
+	q := &call{method: "PUT", path: path, purge: purge, claim: glance.ClaimChange(before, after) != glance.KeepClaim}
+	now, err := c.send(ctx, q, after, values)
 	if err == nil && ends {
-		_, err = c.do(ctx, call{method: "DELETE", path: path})
+		_, err = c.do(ctx, &call{method: "DELETE", path: path})
 	}
 	if err != nil {
-		return fmt.Errorf("update image %s: %w", after.ID, err)
+		return false, fmt.Errorf("update image %s: %w", after.ID, err)
 	}
 	after.UpdatedAt = now.UpdatedAt
 	if after.DeletedAt = now.DeletedAt; ends && after.DeletedAt == nil {
 		at := time.Time(now.UpdatedAt)
 		after.DeletedAt = &at
 	}
-	return nil
+	return q.claimed, nil
 }
 
 // propertyChanges returns what is sent of properties: what is new, or all of

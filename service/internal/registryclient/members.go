@@ -22,7 +22,7 @@ func membersPath(id glance.ID, more ...string) string {
 // Members implements glance.Catalog. What a member said, and when it became
 // one, the registry does not tell.
 func (c *Catalog) Members(ctx context.Context, id glance.ID) ([]glance.Member, error) {
-	body, err := c.do(ctx, call{method: "GET", path: membersPath(id)})
+	body, err := c.do(ctx, &call{method: "GET", path: membersPath(id)})
 	if errors.Is(err, glance.ErrNotFound) {
 		return nil, nil // an image that does not exist has none
 	}
@@ -42,7 +42,7 @@ func (c *Catalog) Members(ctx context.Context, id glance.ID) ([]glance.Member, e
 
 // Memberships implements glance.Catalog, for those that the caller may know of.
 func (c *Catalog) Memberships(ctx context.Context, projectID string) ([]glance.Member, error) {
-	body, err := c.do(ctx, call{method: "GET", path: "/shared-images/" + url.PathEscape(projectID)})
+	body, err := c.do(ctx, &call{method: "GET", path: "/shared-images/" + url.PathEscape(projectID)})
 	if err != nil {
 		return nil, fmt.Errorf("images shared with %s: %w", projectID, err)
 	}
@@ -69,7 +69,7 @@ func (c *Catalog) SetMember(ctx context.Context, m *glance.Member) error { retur
 func (c *Catalog) putMember(ctx context.Context, m *glance.Member) error {
 	body, err := json.Marshal(map[string]any{"member": map[string]bool{"can_share": m.CanShare}})
 	if err == nil {
-		_, err = c.do(ctx, call{method: "PUT", path: membersPath(m.ImageID, m.ProjectID), body: body})
+		_, err = c.do(ctx, &call{method: "PUT", path: membersPath(m.ImageID, m.ProjectID), body: body})
 	}
 	if err != nil {
 		return fmt.Errorf("member %s of image %s: %w", m.ProjectID, m.ImageID, err)
@@ -79,7 +79,7 @@ func (c *Catalog) putMember(ctx context.Context, m *glance.Member) error {
 
 // RemoveMember implements glance.Catalog.
 func (c *Catalog) RemoveMember(ctx context.Context, id glance.ID, projectID string) error {
-	if _, err := c.do(ctx, call{method: "DELETE", path: membersPath(id, projectID)}); err != nil {
+	if _, err := c.do(ctx, &call{method: "DELETE", path: membersPath(id, projectID)}); err != nil {
 		return fmt.Errorf("member %s of image %s: %w", projectID, id, err)
 	}
 	return nil

@@ -22,6 +22,7 @@ import (
 
 	"glancectl/service/glance"
 	"glancectl/service/internal/seal"
+	"glancectl/service/internal/v1wire"
 )
 
 // Options are the settings of New. Host is required.
@@ -37,6 +38,10 @@ type Options struct {
 	// Identity says that requests name their caller in headers, for a registry
 	// that believes them.
 	Identity bool
+
+	// Claimant is the name that this process makes claims by. A registry that
+	// remembers claims is asked to make them with what it writes.
+	Claimant string
 
 	// Key is metadata_encryption_key; with "" locations travel in clear.
 	Key string
@@ -96,6 +101,8 @@ type call struct {
 	query        url.Values
 	body         []byte
 	purge        bool // of properties
+	claim        bool // it brings data into an image
+	claimed      bool // the registry has noted who does; of the answer
 }
 
 // maxAnswer bounds what is read of an answer: a list of a thousand images has
@@ -130,7 +137,7 @@ func (a *answer) Unwrap() error {
 
 // do makes a call and returns the body of the answer. The error is an *answer
 // if there was one.
-func (c *Catalog) do(ctx context.Context, q call) ([]byte, error) {
+func (c *Catalog) do(ctx context.Context, q *call) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, q.method, c.base+q.path, strings.NewReader(string(q.body)))
 	if err != nil {
 		return nil, fmt.Errorf("ask the registry: %w", err)
@@ -146,11 +153,15 @@ func (c *Catalog) do(ctx context.Context, q call) ([]byte, error) {
 	if q.purge {
 		r.Header.Set("X-Glance-Registry-Purge-Props", "true")
 	}
+	if q.claim && c.o.Claimant != "" {
+		r.Header.Set(v1wire.ClaimantHeader, c.o.Claimant)
+	}
 	resp, err := c.client.Do(r)
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
 	}
 	defer resp.Body.Close()
+	q.claimed = q.claim && c.o.Claimant != "" && resp.Header.Get(v1wire.ClaimantHeader) == c.o.Claimant
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return nil, c.unreachable(ctx, err)

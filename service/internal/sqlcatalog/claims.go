@@ -1,6 +1,7 @@
 package sqlcatalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -26,7 +27,7 @@ var (
 // claim does to the claim on an image what an update of it does.
 func (c *Catalog) claim(ctx context.Context, tx *sql.Tx, before, after *glance.Image) error {
 	change := glance.ClaimChange(before, after)
-	if change == glance.KeepClaim || change == glance.TakeClaim && c.owner == "" {
+	if change == glance.KeepClaim || change == glance.TakeClaim && c.claimant(ctx) == "" {
 		return nil
 	}
 	if change == glance.EndClaim {
@@ -50,11 +51,16 @@ func (c *Catalog) Claim(ctx context.Context, before, after *glance.Image) error 
 	return nil
 }
 
+// claimant returns whose claims are made.
+func (c *Catalog) claimant(ctx context.Context) string {
+	return cmp.Or(glance.ClaimantFrom(ctx), c.owner)
+}
+
 func (c *Catalog) insertClaim(ctx context.Context, tx *sql.Tx, key string, claim glance.Claim) error {
 	now := c.target.dialect.time(c.time())
 	_, err := tx.ExecContext(ctx, `INSERT INTO tasks (id, type, status, owner, image_id, request_id, created_at, updated_at, expires_at, deleted)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`+c.target.dialect.reclaim,
-		key, claimType, glance.TaskProcessing, c.owner, textOrNull(string(claim.ImageID)), textOrNull(claim.TaskID), now, now, now, true)
+		key, claimType, glance.TaskProcessing, c.claimant(ctx), textOrNull(string(claim.ImageID)), textOrNull(claim.TaskID), now, now, now, true)
 	return err
 }
 
