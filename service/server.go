@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"glancectl/service/internal/quickhttp"
 	"glancectl/service/internal/sqlcatalog"
 )
 
@@ -63,14 +64,14 @@ func (p *process) serve(ctx context.Context, h http.Handler, catalog *sqlcatalog
 	defer runtime.KeepAlive(ballast())
 	defer debug.SetGCPercent(debug.SetGCPercent(collectAt))
 	requests := &underway{next: h}
-	server := &http.Server{
+	server := &quickhttp.Server{Small: p.small(), HTTP: &http.Server{
 		Handler:           requests,
 		ReadHeaderTimeout: p.headLimit(),
 		IdleTimeout:       p.Server.IdleTimeout,
 		MaxHeaderBytes:    max(p.Server.MaxHeader, maxHeaders),
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
-	}
-	server.SetKeepAlivesEnabled(p.Server.KeepAlive)
+	}}
+	server.HTTP.SetKeepAlivesEnabled(p.Server.KeepAlive)
 
 	var background sync.WaitGroup
 	defer background.Wait()
@@ -109,7 +110,7 @@ func (p *process) started(addr net.Addr) {
 
 // await reopens the log whenever it is told to, and shuts the server down when
 // ctx ends.
-func (p *process) await(ctx context.Context, server *http.Server, requests *underway, ended <-chan error) error {
+func (p *process) await(ctx context.Context, server *quickhttp.Server, requests *underway, ended <-chan error) error {
 	for {
 		select {
 		case err := <-ended:
@@ -130,7 +131,7 @@ func (p *process) await(ctx context.Context, server *http.Server, requests *unde
 // order: an upload takes back what it wrote.
 const cleanUp = 10 * time.Second
 
-func (p *process) shutDown(ctx context.Context, server *http.Server, requests *underway) error {
+func (p *process) shutDown(ctx context.Context, server *quickhttp.Server, requests *underway) error {
 	p.notify("STOPPING=1")
 	p.log.Info("stopping")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.limit())
