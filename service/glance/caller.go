@@ -1,6 +1,10 @@
 package glance
 
-import "context"
+import (
+	"context"
+	"encoding/binary"
+	"strconv"
+)
 
 // A Caller is who asks: what the authentication in front found out.
 type Caller struct {
@@ -38,6 +42,23 @@ func (Token) GoString() string { return "(token)" }
 
 // MarshalText returns a mask, for every encoder that asks for text.
 func (Token) MarshalText() ([]byte, error) { return []byte("(token)"), nil }
+
+// Key returns a text that callers have in common if, and only if, they are the
+// same to every rule: all of a caller but the request and the token.
+func (c Caller) Key() string {
+	var b []byte
+	add := func(s string) { b = append(binary.AppendUvarint(b, uint64(len(s))), s...) }
+	for _, s := range []string{c.UserID, c.ProjectID, c.DomainID, c.UserDomainID, c.ProjectDomainID} {
+		add(s)
+	}
+	for _, is := range []bool{c.System, c.Admin, c.Anonymous} {
+		b = strconv.AppendBool(b, is)
+	}
+	for _, role := range c.Roles {
+		add(role)
+	}
+	return string(b)
+}
 
 type callerKey struct{}
 

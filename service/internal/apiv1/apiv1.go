@@ -15,6 +15,7 @@ import (
 
 	"glancectl/service/glance"
 	"glancectl/service/internal/fault"
+	"glancectl/service/internal/turns"
 	"glancectl/service/internal/v1wire"
 )
 
@@ -32,6 +33,7 @@ type API struct {
 	images *glance.Images
 	limits v1wire.Limits
 	o      Options
+	lists  turns.Group[[]byte]
 }
 
 // New returns the API of images.

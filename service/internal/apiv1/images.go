@@ -1,9 +1,11 @@
 package apiv1
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"glancectl/service/glance"
@@ -27,33 +29,49 @@ func (a *API) noDetail(http.ResponseWriter, *http.Request) error {
 	return f
 }
 
-// list answers a list of images in the form that show gives them. Mistakes in
-// what a registry would have to understand are told in its words.
+// list answers a list of images in the form that show gives them. Callers who
+// are the same to every rule and ask the same at the same time, with one token,
+// get one document.
 func (a *API) list(w http.ResponseWriter, r *http.Request, show func(*glance.Image) any) error {
-	p := v1wire.Params(r.URL.Query()).Known()
-	if err := p.Check(); err != nil {
-		return err
-	}
-	q, err := p.Query(glance.CallerFrom(r.Context()), a.limits)
-	if f, ok := errors.AsType[*fault.Fault](err); ok {
-		return nested(f.Code, f)
-	}
+	c := glance.CallerFrom(r.Context())
+	key := c.Key() + string(c.Token) + r.URL.Path + "?" + r.URL.RawQuery
+	body, _, err := a.lists.Get(r.Context(), key, func(ctx context.Context) ([]byte, error) {
+		return a.listDocument(ctx, r.URL.Query(), show)
+	})
 	if err != nil {
 		return err
+	}
+	v1wire.Send(w, http.StatusOK, body)
+	return nil
+}
+
+// listDocument returns the document of a list. Mistakes in what a registry
+// would have to understand are told in its words.
+func (a *API) listDocument(ctx context.Context, params url.Values, show func(*glance.Image) any) ([]byte, error) {
+	p := v1wire.Params(params).Known()
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	q, err := p.Query(glance.CallerFrom(ctx), a.limits)
+	if f, ok := errors.AsType[*fault.Fault](err); ok {
+		return nil, nested(f.Code, f)
+	}
+	if err != nil {
+		return nil, err
 	}
 	q.Bare = true // where data is stands in no list
-	images, _, err := a.images.List(r.Context(), q)
+	images, _, err := a.images.List(ctx, q)
 	if errors.Is(err, glance.ErrInvalid) && q.Marker != "" {
-		return nested(http.StatusBadRequest, v1wire.NoMarker())
+		return nil, nested(http.StatusBadRequest, v1wire.NoMarker())
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	list := make([]any, len(images))
 	for i, im := range images {
 		list[i] = show(im)
 	}
-	return v1wire.Reply(w, http.StatusOK, struct {
+	return v1wire.JSON(struct {
 		Images []any `json:"images"`
 	}{list})
 }

@@ -14,6 +14,7 @@ import (
 
 	"glancectl/service/glance"
 	"glancectl/service/glance/metadef"
+	"glancectl/service/internal/turns"
 )
 
 // Options are the optional settings of New. The zero value is ready to use.
@@ -51,6 +52,7 @@ type API struct {
 	versions   []version
 	peers      *http.Client // for what other services have staged
 	buffers    sync.Pool    // of *[sendSize]byte, for downloads
+	lists      turns.Group[[]byte]
 }
 
 // New returns the API of images.

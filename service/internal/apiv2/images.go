@@ -1,26 +1,41 @@
 package apiv2
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
 	"glancectl/service/glance"
 )
 
+// listImages answers a page of images. Callers who are the same to every rule
+// and ask the same at the same time get one document.
 func (a *API) listImages(w http.ResponseWriter, r *http.Request) error {
-	p, err := a.parseList(r.URL.RawQuery)
+	key := glance.CallerFrom(r.Context()).Key() + "?" + r.URL.RawQuery
+	body, _, err := a.lists.Get(r.Context(), key, func(ctx context.Context) ([]byte, error) {
+		return a.list(ctx, r.URL.RawQuery)
+	})
 	if err != nil {
 		return err
 	}
-	p.query.Bare = !a.o.ShowDirectURL
-	images, more, err := a.images.List(r.Context(), p.query)
+	return reply(w, http.StatusOK, body)
+}
+
+// list returns the document of a page of images.
+func (a *API) list(ctx context.Context, rawQuery string) ([]byte, error) {
+	p, err := a.parseList(rawQuery)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	p.query.Bare = !a.o.ShowDirectURL
+	images, more, err := a.images.List(ctx, p.query)
+	if err != nil {
+		return nil, err
 	}
 	b := make([]byte, 0, 1024*(len(images)+1))
 	b = append(b, `{"images": [`...)
 	for i, im := range images {
-		b = a.appendImage(r.Context(), separate(b, i), im)
+		b = a.appendImage(ctx, separate(b, i), im)
 	}
 	b = append(b, "], "...)
 	b = appendMember(b, "first", p.link(""))
@@ -29,7 +44,7 @@ func (a *API) listImages(w http.ResponseWriter, r *http.Request) error {
 		b = append(b, ", "...)
 		b = appendString(appendName(b, "next"), p.link(images[len(images)-1].ID))
 	}
-	return reply(w, http.StatusOK, append(b, '}'))
+	return append(b, '}'), nil
 }
 
 func (a *API) createImage(w http.ResponseWriter, r *http.Request) error {

@@ -29,13 +29,26 @@ func (c *Catalog) List(ctx context.Context, q glance.Query) (list []*glance.Imag
 	} else {
 		var key []byte
 		if key, err = json.Marshal(q); err == nil { // who asks is in it
-			list, err = c.sharer.get(ctx, string(key), read)
+			list, err = c.shareList(ctx, string(key), read)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
 	return list, nil
+}
+
+// shareList returns a list that nobody else has.
+func (c *Catalog) shareList(ctx context.Context, key string, read func(ctx context.Context) ([]*glance.Image, error)) ([]*glance.Image, error) {
+	list, shared, err := c.sharer.Get(ctx, key, read)
+	if err != nil || !shared {
+		return list, err
+	}
+	own := make([]*glance.Image, len(list))
+	for i, im := range list {
+		own[i] = im.Clone()
+	}
+	return own, nil
 }
 
 // listNow reads a page.

@@ -11,6 +11,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/turns"
 )
 
 // A server that is stopped, or behind a network that drops what it is sent, is
@@ -36,7 +37,7 @@ func (c *Catalog) connect(to *mysql.Config, o Options) error {
 	c.writers = c.readers
 	c.prepared = &prepared{db: c.readers, known: make(map[string]*plan)}
 	c.lanes = &lanes{slots: make(chan struct{}, o.MaxOpen), patience: free}
-	c.sharer = &sharer{lists: make(map[string]*turns)}
+	c.sharer = new(turns.Group[[]*glance.Image])
 	c.gatherer = &gatherer{read: func(ctx context.Context, ids []glance.ID) (list []*glance.Image, err error) {
 		err = c.lanes.use(ctx, func() error {
 			list, err = c.target.dialect.whole(ctx, c.prepared, ids, wholeOptions{})

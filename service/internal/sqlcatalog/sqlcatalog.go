@@ -19,6 +19,7 @@ import (
 
 	"glancectl/service/glance"
 	"glancectl/service/internal/seal"
+	"glancectl/service/internal/turns"
 )
 
 // Options are the optional settings of Open. The zero value is ready to use.
@@ -54,7 +55,7 @@ type Catalog struct {
 	prepared *prepared
 	// gatherer asks for images and sharer for lists, likewise.
 	gatherer *gatherer
-	sharer   *sharer
+	sharer   *turns.Group[[]*glance.Image]
 	lanes    *lanes // at the connections to a server; nil for SQLite
 	now      func() time.Time
 	owner    string

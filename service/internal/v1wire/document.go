@@ -228,11 +228,16 @@ func Reply(w http.ResponseWriter, code int, v any) error {
 	if err != nil {
 		return err
 	}
+	Send(w, code, body)
+	return nil
+}
+
+// Send answers with a document that JSON has made.
+func Send(w http.ResponseWriter, code int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
 	_, _ = w.Write(body) // a client that is gone needs no answer
-	return nil
 }
 
 // spaced returns compact JSON with a space after each comma and colon between

@@ -1,0 +1,158 @@
+// Package turns lets those who ask for the same thing at the same time take
+// turns instead of all at once, without giving anybody what is older than the
+// question.
+//
+// The catalog asks its database so, and the APIs the catalog: what is the same
+// for several callers, down to the last byte of an answer, is made once. What it
+// is that is read, and what makes two questions the same, is up to them.
+package turns
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// A Group answers those who ask for the same thing at the same time with one
+// reading of it. Nothing is ever read before somebody asks for it: who comes
+// while it is being read waits for the next reading, which all who have come by
+// then share. The zero value is ready to use.
+type Group[T any] struct {
+	mu    sync.Mutex
+	lines map[string]*line[T]
+}
+
+// alone is after how long somebody who waits for a reading to begin does one
+// without the others: one that hangs must not keep everybody waiting.
+const alone = 50 * time.Millisecond
+
+// A line is the readings of one thing.
+type line[T any] struct {
+	now  *reading[T]
+	next *reading[T] // nil if nobody waits for one
+}
+
+// A reading is one look at a thing.
+type reading[T any] struct {
+	read   func(ctx context.Context) (T, error)
+	ctx    context.Context // of those who wait, as long as there are any
+	cancel context.CancelFunc
+	users  int  // who wait for it; guarded by the group, as is the next one
+	begun  bool // nobody joins any more
+
+	done   chan struct{} // closed when the rest is set
+	value  T
+	err    error
+	panic  any  // what read panicked with, for each user
+	shared bool // by several users
+}
+
+// Get returns what read returns, which is what key means to everybody, and
+// whether somebody else has the same value. It is read as long as somebody waits
+// for it, with the values of the context of whoever asked first.
+func (g *Group[T]) Get(ctx context.Context, key string, read func(ctx context.Context) (T, error)) (v T, shared bool, err error) {
+	r, begun := g.join(ctx, key, read)
+	var late <-chan time.Time // never
+	if !begun {
+		patience := time.NewTimer(alone)
+		defer patience.Stop()
+		late = patience.C
+	}
+	for {
+		select {
+		case <-r.done:
+			if r.panic != nil {
+				panic(r.panic)
+			}
+			return r.value, r.shared, r.err
+		case <-ctx.Done():
+			g.leave(r, true)
+			return v, false, ctx.Err()
+		case <-late:
+			if g.leave(r, false) {
+				v, err = read(ctx)
+				return v, false, err
+			}
+		}
+	}
+}
+
+// join returns the reading that the caller waits for, and whether it is under
+// way.
+func (g *Group[T]) join(ctx context.Context, key string, read func(ctx context.Context) (T, error)) (r *reading[T], begun bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.lines[key]
+	if l != nil && l.next != nil && l.next.users > 0 {
+		l.next.users++
+		return l.next, false
+	}
+	r = &reading[T]{read: read, users: 1, done: make(chan struct{})}
+	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if l != nil {
+		l.next = r
+		return r, false
+	}
+	r.begun = true
+	if g.lines == nil {
+		g.lines = make(map[string]*line[T])
+	}
+	g.lines[key] = &line[T]{now: r}
+	go g.run(key, r) // until nobody waits
+	return r, true
+}
+
+// leave is for a user who waits no longer, or only if the reading has not begun
+// unless always; it says whether the user has left. A reading for nobody is
+// broken off.
+func (g *Group[T]) leave(r *reading[T], always bool) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r.begun && !always {
+		return false
+	}
+	if r.users--; r.users == 0 {
+		r.cancel()
+	}
+	return true
+}
+
+// do reads. A panic is not the end of the process, as it would not be if the
+// users had read themselves.
+func (r *reading[T]) do() {
+	defer func() {
+		if why := recover(); why != nil {
+			r.panic = fmt.Errorf("%v\n%s", why, debug.Stack())
+		}
+	}()
+	r.value, r.err = r.read(r.ctx)
+}
+
+// run reads as often as there is somebody who waits for it.
+func (g *Group[T]) run(key string, r *reading[T]) {
+	for r != nil {
+		r.do()
+		r.cancel()
+		next := g.turn(key, r)
+		close(r.done)
+		r = next
+	}
+}
+
+// turn ends a reading and returns the next, nil if nobody waits for
+// one.
+func (g *Group[T]) turn(key string, r *reading[T]) *reading[T] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r.shared = r.users > 1
+	l := g.lines[key]
+	if l.next == nil || l.next.users == 0 {
+		delete(g.lines, key)
+		return nil
+	}
+	l.now, l.next = l.next, nil
+	l.now.begun = true
+	return l.now
+}

@@ -1,0 +1,138 @@
+package turns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A slowThing is something whose readings the test lets go one by one.
+type slowThing struct {
+	begun chan context.Context
+	land  chan error
+}
+
+func (l *slowThing) read(ctx context.Context) (*int, error) {
+	l.begun <- ctx
+	if err := <-l.land; err != nil {
+		return nil, err
+	}
+	return new(int), ctx.Err()
+}
+
+// users waits until n users wait for the reading after the one under way.
+func (g *Group[T]) users(t *testing.T, key string, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		g.mu.Lock()
+		have := 0
+		if l := g.lines[key]; l != nil && l.next != nil {
+			have = l.next.users
+		}
+		g.mu.Unlock()
+		if have == n {
+			return
+		}
+	}
+	t.Fatalf("there are never %d who wait", n)
+}
+
+// Who comes while something is read shares the next reading with all who do, and
+// knows whether it has the value alone.
+func TestShare(t *testing.T) {
+	l := &slowThing{make(chan context.Context), make(chan error)}
+	g := new(Group[*int])
+	var wg sync.WaitGroup
+	get := func(want error) {
+		wg.Go(func() {
+			v, shared, err := g.Get(t.Context(), "key", l.read)
+			if !errors.Is(err, want) || (v == nil) != (want != nil) {
+				t.Errorf("Get = %v, %v; want %v", v, err, want)
+			}
+			if err == nil && !shared {
+				*v++ // which is a race if it is somebody else's
+			}
+		})
+	}
+	broken := errors.New("broken")
+	get(nil)
+	<-l.begun
+	for n := range 3 {
+		get(broken)
+		g.users(t, "key", n+1)
+	}
+	l.land <- nil
+	<-l.begun
+	get(nil)
+	g.users(t, "key", 1)
+	get(nil)
+	g.users(t, "key", 2)
+	l.land <- broken
+	<-l.begun
+	l.land <- nil
+	wg.Wait()
+	if len(g.lines) != 0 {
+		t.Errorf("at the end %d things are being read", len(g.lines))
+	}
+}
+
+// A reading that nobody waits for is broken off; who waits long for one that
+// has not begun reads alone.
+func TestShareIsLeft(t *testing.T) {
+	l := &slowThing{make(chan context.Context), make(chan error)}
+	g := new(Group[*int])
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	wg.Go(func() {
+		if _, _, err := g.Get(ctx, "key", l.read); !errors.Is(err, context.Canceled) {
+			t.Errorf("Get for somebody who went away: %v; want %v", err, context.Canceled)
+		}
+	})
+	reading := <-l.begun
+	cancel()
+	wg.Wait()
+	select {
+	case <-reading.Done():
+	case <-time.After(10 * time.Second):
+		t.Error("the reading goes on though nobody waits for it")
+	}
+	// It hangs all the same.
+	wg.Go(func() {
+		if v, shared, err := g.Get(t.Context(), "key", l.read); v == nil || shared || err != nil {
+			t.Errorf("Get beside a reading that hangs = %v, %t, %v", v, shared, err)
+		}
+	})
+	<-l.begun
+	l.land <- nil
+	l.land <- nil
+	wg.Wait()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		g.mu.Lock()
+		n := len(g.lines)
+		g.mu.Unlock()
+		if n == 0 {
+			return
+		}
+	}
+	t.Error("something is being read for ever")
+}
+
+// A panic is that of whoever asked.
+func TestPanic(t *testing.T) {
+	g := new(Group[int])
+	for range 2 {
+		func() {
+			defer func() {
+				if why := recover(); !strings.Contains(fmt.Sprint(why), "too bad") {
+					t.Errorf("Get panics with %v; want what read did", why)
+				}
+			}()
+			v, _, err := g.Get(t.Context(), "key", func(context.Context) (int, error) { panic("too bad") })
+			t.Errorf("Get = %d, %v", v, err)
+		}()
+	}
+}
