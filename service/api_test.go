@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -156,6 +157,26 @@ enable_proxy_headers_parsing = True
 	}
 	if strings.Contains(d.log.String(), "file:///") {
 		t.Error("the log has a location")
+	}
+}
+
+// TestFailedUploadsAreLogged: an upload that comes to nothing leaves a line,
+// with the request and who made it, also where nobody is told and little is
+// logged; and one line if the log is told anyway.
+func TestFailedUploadsAreLogged(t *testing.T) {
+	for _, strategy := range []string{"noop", "logging"} {
+		s := newSite(t)
+		d := s.api("[DEFAULT]\nimage_size_cap = 4\nverbose = False\nnotifier_strategy = " + strategy + "\n")
+		d.want(201, "", "POST", "/v2/images", `{"id": "`+imageA+`", "disk_format": "raw", "container_format": "bare"}`, as("alice")...)
+		d.want(413, "", "PUT", "/v2/images/"+imageA+"/file", "12345", as("alice", "Content-Type", octets)...)
+		d.want(400, "", "POST", "/v1/images", "1234", as("alice", "Content-Type", octets, "X-Image-Meta-Id", imageB, "X-Image-Meta-Checksum", "bad",
+			"X-Image-Meta-Disk_format", "raw", "X-Image-Meta-Container_format", "bare")...)
+		for _, id := range []string{imageA, imageB} {
+			line := regexp.MustCompile(` ERROR \S+ \[req-\S+ u-alice p-alice - - -\] .*Failed to upload image data for image ` + id + ` due to internal error: `)
+			if got := len(line.FindAllString(d.log.String(), -1)); got != 1 {
+				t.Errorf("with %s %d lines fit %s; want one:\n%s", strategy, got, line, d.log)
+			}
+		}
 	}
 }
 

@@ -55,7 +55,8 @@ const ManageUsageText = `usage: glance-manage [--config-file FILE]... COMMAND
   db unload_metadefs
                remove all metadata definitions from the database
 
-Each is also known by its old name: db_sync, db_check, db_version and so on.
+Each is also known by its old name: db_sync, db_check, db_version and so on,
+and by the oldest: upgrade, version_control.
 `
 
 // A command is a call of glance-manage.
@@ -100,6 +101,9 @@ func plainly(f func(context.Context, *sqlcatalog.Catalog, io.Writer) (int, error
 	return plain(func(ctx context.Context, c command) (int, error) { return f(ctx, c.catalog, c.out) })
 }
 
+// oldest are the names that commands had before there was a db in them.
+var oldest = []string{"version_control", "upgrade"}
+
 func asksForHelp(arg string) bool {
 	return arg == "-h" || arg == "-help" || arg == "--help"
 }
@@ -107,6 +111,8 @@ func asksForHelp(arg string) bool {
 // split returns the name of a command and what stands behind it.
 func split(args []string) (name string, rest []string, old bool) {
 	switch {
+	case len(args) > 0 && slices.Contains(oldest, args[0]):
+		return "db " + args[0], args[1:], true
 	case len(args) > 0 && strings.HasPrefix(args[0], "db_"):
 		return "db " + strings.TrimPrefix(args[0], "db_"), args[1:], true
 	case len(args) > 1:

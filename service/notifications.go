@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -24,6 +25,7 @@ const flushLimit = 5 * time.Second
 type notifications struct {
 	*notifier.Notifier // nil means nobody
 	broker             *notifier.Broker
+	inLog              bool // the log is told
 	log                *slog.Logger
 }
 
@@ -35,7 +37,7 @@ func (p *process) openNotifications() (*notifications, error) {
 		return n, nil
 	}
 	o := notifier.Options{Publisher: p.Notify.Publisher, Disabled: p.Notify.Disabled}
-	if p.Notify.Log {
+	if n.inLog = p.Notify.Log; n.inLog {
 		o.Line = func(ctx context.Context, level slog.Level, event, text string) {
 			p.log.With(slog.String(oslolog.NameKey, "oslo.messaging.notification."+event)).Log(ctx, level, text)
 		}
@@ -86,12 +88,37 @@ func brokerTLS(b config.Broker) (*tls.Config, error) {
 	return trust, nil
 }
 
-// ofImages is who is told of images and tasks.
-func (n *notifications) ofImages() glance.Notifier {
-	if n == nil || n.Notifier == nil {
+// ofImages is who is told of images and tasks. The log is told of uploads that
+// come to nothing in any case.
+func (n *notifications) ofImages(log *slog.Logger) glance.Notifier {
+	switch {
+	case n == nil:
 		return nil
+	case n.Notifier == nil:
+		return failures{log: log}
+	case n.inLog:
+		return n.Notifier
 	}
-	return n.Notifier
+	return failures{n.Notifier, log}
+}
+
+// failures logs the uploads that came to nothing, and passes on to next, if
+// there is one, what it is told. That a request was refused is no error of the
+// service; of uploads an operator wants to know, as they were data on the way.
+type failures struct {
+	next glance.Notifier
+	log  *slog.Logger
+}
+
+// Notify implements glance.Notifier.
+func (f failures) Notify(ctx context.Context, e glance.Event) {
+	// What is no refusal is logged by who answers the request, with its cause.
+	if _, refused := errors.AsType[*glance.Refusal](e.Err); refused && e.Type == "image.upload" {
+		f.log.ErrorContext(ctx, e.Words())
+	}
+	if f.next != nil {
+		f.next.Notify(ctx, e)
+	}
 }
 
 // ofDefinitions is who is told of metadata definitions.

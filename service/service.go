@@ -189,7 +189,7 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *
 		DefaultStore:     byDefault,
 		DelayedDelete:    p.Images.DelayedDelete,
 		Cache:            cache,
-		Notify:           p.told.ofImages(),
+		Notify:           p.told.ofImages(p.log),
 		Log:              p.log,
 	}
 	if p.area != nil {

@@ -76,6 +76,8 @@ func TestRun(t *testing.T) {
 		{"glance-manage --config-file " + conf + " db check", 3, "Your database is not up to date: ", ""},
 		{"glance-manage --config-file " + conf + " db sync", 0, "Database is synced successfully.\n", ""},
 		{"glance-manage --config-file " + conf + " db_check", 0, "Database is up to date. No upgrades needed.\n", ""},
+		{"glance-manage --config-file " + conf + " upgrade", 0, "Upgraded database, current revision(s): ", ""},
+		{"glance-manage --config-file " + conf + " version_control 0", 1, "", "glance-manage: database version control: conflict: "},
 		{"glance-scrubber --config-file " + conf + " --jitter 1ms --timeout 1m", 0, "", ""},
 		{"glance-cache-reaper --config-file " + conf, 0, "", ""},
 		{"glance-cache-cleaner --config-file " + conf + " --debug", 0, "", ""},

@@ -17,7 +17,8 @@ import (
 //
 //	10.0.0.1 - - [02/Mar/2015 12:44:12] "POST /v2/images HTTP/1.1" 201 877 0.049153
 //
-// A status of 0 is a connection that was broken off before there was one.
+// Where only warnings and errors are logged, a line about a request that the
+// service failed is an error. A status of 0 is a connection that was broken off before there was one.
 // Who asked is known only further in: [Identified] says so.
 func Access(log *slog.Logger, next http.Handler) http.Handler {
 	log = log.With(slog.String(NameKey, "eventlet.wsgi.server"))
@@ -29,7 +30,11 @@ func Access(log *slog.Logger, next http.Handler) http.Handler {
 			if a.status == 0 && answered {
 				a.status = http.StatusOK
 			}
-			log.InfoContext(glance.WithCaller(r.Context(), a.caller), a.line(r, start, time.Since(start)))
+			level := slog.LevelInfo
+			if a.status >= http.StatusInternalServerError && !log.Enabled(r.Context(), level) {
+				level = slog.LevelError // who watches the log for its 500s finds them in any case
+			}
+			log.Log(glance.WithCaller(r.Context(), a.caller), level, a.line(r, start, time.Since(start)))
 		}()
 		next.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), accessKey{}, a)))
 		answered = true

@@ -2,6 +2,7 @@ package oslolog_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -68,6 +69,19 @@ func TestAccess(t *testing.T) {
 		rest, found := strings.CutPrefix(got, test.want)
 		if !found || !regexp.MustCompile(`^\d+\.\d{6}\n$`).MatchString(rest) {
 			t.Errorf("%s: line %q; want %q and a duration", test.name, line, test.want)
+		}
+	}
+}
+
+// Where only warnings and errors are logged, what the service failed is.
+func TestAccessOfFailures(t *testing.T) {
+	for status, want := range map[int]string{200: "", 404: "", 500: ` ERROR eventlet.wsgi.server [-] `, 503: ` ERROR eventlet.wsgi.server [-] `} {
+		var b bytes.Buffer
+		h := oslolog.Access(slog.New(logTo(t, &b, slog.LevelWarn)), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) }))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/images", nil))
+		end := fmt.Sprintf(`"POST /v1/images HTTP/1.1" %d 0 `, status)
+		if got := b.String(); want == "" && got != "" || !strings.Contains(got, want) || want != "" && !strings.Contains(got, end) {
+			t.Errorf("after status %d the log has %q; want %q and %q", status, got, want, end)
 		}
 	}
 }
