@@ -201,6 +201,7 @@ func TestHealthCheck(t *testing.T) {
 	d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", "")}})
 	d.want(204, "", "HEAD", "/healthcheck", "")
 	d.want(200, "OK", "POST", "/healthcheck", "")
+	d.want(200, "OK", "GET", "//healthcheck", "")
 	s.write("off", "")
 	d.want(503, "DISABLED BY FILE", "GET", "/healthcheck", "")
 	d.want(503, "", "HEAD", "/healthcheck", "")

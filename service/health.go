@@ -60,7 +60,8 @@ func find(c config.HealthCheck) finding {
 
 // ServeHTTP implements http.Handler.
 func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != h.Path && !(h.Below && strings.HasPrefix(r.URL.Path, strings.TrimRight(h.Path, "/")+"/")) {
+	path := "/" + strings.TrimLeft(r.URL.Path, "/")
+	if path != h.Path && !(h.Below && strings.HasPrefix(path, strings.TrimRight(h.Path, "/")+"/")) {
 		h.next.ServeHTTP(w, r)
 		return
 	}

@@ -20,13 +20,15 @@ import (
 const atLeast = 800
 
 // sites are the configurations that both servers are compared with: the
-// folders of testdata. A folder's glance.conf is read by both.
+// folders of testdata. A folder's glance.conf is read by both, and its files
+// are where that says $dir.
 var sites = []struct {
 	name   string
 	config peer.Config
 }{
 	{"plain", peer.Config{Cache: true}},
 	{"old", peer.Config{OldDefaults: true}},
+	{"more", peer.Config{Cache: true}},
 	{"stores", peer.Config{Cache: true, Stores: []string{"store1", "store2", "web:http"}}},
 }
 
@@ -155,6 +157,18 @@ func configured(t *testing.T, folder string, c peer.Config) (peer.Config, map[st
 	url := web(t)
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
 	c.Options = strings.ReplaceAll(string(options), "$webport", port)
+	c.Files = make(map[string]string)
+	files, err := filepath.Glob(filepath.Join("testdata", folder, "files", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Files[filepath.Base(file)] = string(text)
+	}
 	return c, map[string]string{"web": url}
 }
 

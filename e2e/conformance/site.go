@@ -128,6 +128,9 @@ func (s *Site) startOurs(ctx context.Context, c peer.Config) error {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return err
 	}
+	if err := c.WriteFiles(s.dir); err != nil {
+		return err
+	}
 	for _, name := range c.Dirs() {
 		if err := os.MkdirAll(filepath.Join(s.dir, name), 0o750); err != nil {
 			return err

@@ -65,6 +65,9 @@ type Config struct {
 	OldDefaults bool
 	// Workers is the number of processes that serve; 0 means 2.
 	Workers int
+	// Files are more files by their names, which have no directories. They are
+	// written beside what Conf means, where $dir in Options leads.
+	Files map[string]string
 	// Options is more text for glance-api.conf. What it sets wins.
 	Options string
 }
@@ -101,7 +104,17 @@ func (c Config) Conf(dir string) string {
 		line("username = %s\npassword = %s\nproject_name = %s", c.Keystone.User, c.Keystone.Password, c.Keystone.Project)
 		line("user_domain_name = Default\nproject_domain_name = Default")
 	}
-	return b.String() + c.Options + "\n"
+	return b.String() + strings.ReplaceAll(c.Options, "$dir", dir) + "\n"
+}
+
+// WriteFiles writes Files to a directory.
+func (c Config) WriteFiles(dir string) error {
+	for name, text := range c.Files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Dirs are the directories that Conf names, below its dir. They have to be
@@ -169,6 +182,7 @@ func Configure(ctx context.Context, l *lab.Lab, c Config) error {
 	err = errors.Join(
 		os.WriteFile(filepath.Join(root, pasteFile), append(paste, Paste...), 0o644),
 		os.WriteFile(filepath.Join(root, confFile), []byte(own+c.Conf(DataDir)), 0o600),
+		c.WriteFiles(filepath.Join(root, DataDir)),
 	)
 	if err != nil {
 		return err

@@ -72,23 +72,26 @@ func (s *Images) allowProperties(c Caller, im *Image) error {
 }
 
 // allowProperty refuses a change of a property that the caller may not make.
-// What it may not read it may not change either, and is not told whether it
-// is there; it may create it, if there is none.
+// What it may not read is not there for it: it may not be changed, and the
+// answer is that to a property that is not there.
 func (s *Images) allowProperty(c Caller, im *Image, ch Change) error {
 	_, there := im.Properties[ch.Attribute]
-	needs := []PropertyAction{ReadProperty}
+	seen := there && s.permits(c, ReadProperty, ch.Attribute)
+	action := UpdateProperty
 	switch {
+	case ch.Op == Add && seen && ch.Strict:
+		return present(ch.Attribute)
+	case ch.Op == Add && there && !seen:
+		return protected(ch.Attribute) // it must not be overwritten
 	case ch.Op == Add && !there:
-		needs = []PropertyAction{CreateProperty}
-	case ch.Op == Remove && there:
-		needs = append(needs, DeleteProperty)
-	case there:
-		needs = append(needs, UpdateProperty)
+		action = CreateProperty
+	case !seen:
+		return absent(ch.Attribute)
+	case ch.Op == Remove:
+		action = DeleteProperty
 	}
-	for _, a := range needs {
-		if !s.permits(c, a, ch.Attribute) {
-			return protected(ch.Attribute)
-		}
+	if !s.permits(c, action, ch.Attribute) {
+		return protected(ch.Attribute)
 	}
 	return nil
 }

@@ -91,11 +91,12 @@ func TestPropertyChanges(t *testing.T) {
 		{"member t1", glance.Add, "r", glance.ErrForbidden, "1"},
 		{"member t1", glance.Replace, "ru", nil, "2"},
 		{"member t1", glance.Replace, "r", glance.ErrForbidden, "1"},
-		{"member t1", glance.Replace, "u", glance.ErrForbidden, "1"},
-		{"member t1", glance.Remove, "u", glance.ErrForbidden, "1"},
-		{"member t1", glance.Replace, "x", glance.ErrForbidden, ""}, // as u, which is there
-		{"member t1", glance.Remove, "x", glance.ErrForbidden, ""},
-		{"member t1", glance.Replace, "wr", glance.ErrConflict, ""}, // may be read and is not there
+		{"member t1", glance.Replace, "u", glance.ErrConflict, "1"}, // not there, as far as a member knows
+		{"member t1", glance.Remove, "u", glance.ErrConflict, "1"},
+		{"member t1", glance.Add, "u", glance.ErrForbidden, "1"},
+		{"member t1", glance.Replace, "x", glance.ErrConflict, ""},
+		{"member t1", glance.Remove, "x", glance.ErrConflict, ""},
+		{"member t1", glance.Replace, "wr", glance.ErrConflict, ""},
 		{"member t1", glance.Remove, "rd", nil, ""},
 		{"member t1", glance.Remove, "ru", glance.ErrForbidden, "1"},
 		{"admin", glance.Replace, "u", nil, "2"},

@@ -151,14 +151,9 @@ func FormatsDiffer(a, b *Image) bool {
 	return !equal(a.DiskFormat, b.DiskFormat) || !equal(a.ContainerFormat, b.ContainerFormat)
 }
 
+// applyProperty makes a change that allowProperty lets through.
 func applyProperty(im *Image, ch Change) error {
-	_, there := im.Properties[ch.Attribute]
-	switch {
-	case ch.Op == Add && ch.Strict && there:
-		return present(ch.Attribute)
-	case ch.Op != Add && !there:
-		return remark(ErrConflict, "Property %s does not exist.", ch.Attribute)
-	case ch.Op == Remove:
+	if ch.Op == Remove {
 		delete(im.Properties, ch.Attribute)
 		return nil
 	}
@@ -171,6 +166,10 @@ func applyProperty(im *Image, ch Change) error {
 	}
 	im.Properties[ch.Attribute] = value
 	return nil
+}
+
+func absent(name string) error {
+	return remark(ErrConflict, "Property %s does not exist.", name)
 }
 
 func present(name string) error {

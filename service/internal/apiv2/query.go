@@ -317,35 +317,34 @@ func parseText(q *glance.Query, name, value string) error {
 	return bad("Unable to filter by unknown operator '%s'.", op)
 }
 
-// splitQuoted splits at commas outside of quotation marks.
+// splitQuoted splits at commas outside of quotation marks. Of nothing there is
+// nothing, and a comma at the end is of no account. A backslash before a
+// quotation mark makes it a character like others.
 func splitQuoted(s string) ([]string, error) {
 	var values []string
-	for rest := s; ; {
-		var value string
-		if quoted, ok := strings.CutPrefix(rest, `"`); ok {
-			var closed bool
-			if value, rest, closed = strings.Cut(quoted, `"`); !closed {
-				return nil, bad("Invalid filter value %s. The quote is not closed.", s)
-			}
-			if rest != "" && rest[0] != ',' {
+	for rest := s; rest != ""; rest = strings.TrimPrefix(rest, ",") {
+		quoted := rest[0] == '"'
+		if quoted {
+			rest = rest[1:]
+		}
+		end := 0
+		for ; end < len(rest) && (rest[end] != ',' || quoted) && (rest[end] != '"' || end > 0 && rest[end-1] == '\\'); end++ {
+		}
+		value := strings.ReplaceAll(rest[:end], `\"`, `"`)
+		rest = rest[end:]
+		switch {
+		case quoted && rest == "":
+			return nil, bad("Invalid filter value %s. The quote is not closed.", s)
+		case quoted:
+			if rest = rest[1:]; rest != "" && rest[0] != ',' {
 				return nil, bad("Invalid filter value %s. There is no comma after closing quotation mark.", s)
 			}
-		} else {
-			end := len(rest)
-			if at := strings.IndexByte(rest, ','); at >= 0 {
-				end = at
-			}
-			value, rest = rest[:end], rest[end:]
-			if strings.Contains(value, `"`) {
-				return nil, bad("Invalid filter value %s. There is no comma before opening quotation mark.", s)
-			}
+		case rest != "" && rest[0] == '"':
+			return nil, bad("Invalid filter value %s. There is no comma before opening quotation mark.", s)
 		}
 		values = append(values, value)
-		if rest == "" {
-			return values, nil
-		}
-		rest = rest[1:]
 	}
+	return values, nil
 }
 
 var timeOps = []string{"gt", "gte", "lt", "lte", "neq", "eq"}
