@@ -47,8 +47,11 @@ func RunScrubber(ctx context.Context, o Options) error {
 			return p.instead(images, catalog.Close)
 		}
 		return job{
-			run: func(ctx context.Context) jobs.Report {
-				r := jobs.Scrub(ctx, catalog, images, time.Now().Add(-p.Scrub.After))
+			run: func(ctx context.Context) (r jobs.Report) {
+				if r.Fail(p.reach(ctx, catalog)); r.Err() != nil {
+					return r
+				}
+				r = jobs.Scrub(ctx, catalog, images, time.Now().Add(-p.Scrub.After))
 				if r.Err() == nil { // else the next run is soon enough
 					r.Fail(recoverSilent(ctx, images))
 				}
@@ -124,7 +127,12 @@ func RunPrefetcher(ctx context.Context, o Options) error {
 			return job{}, errors.Join(err, catalog.Close())
 		}
 		return job{
-			run:   func(ctx context.Context) jobs.Report { return jobs.Prefetch(ctx, cache, images) },
+			run: func(ctx context.Context) (r jobs.Report) {
+				if r.Fail(p.reach(ctx, catalog)); r.Err() != nil {
+					return r
+				}
+				return jobs.Prefetch(ctx, cache, images)
+			},
 			close: catalog.Close,
 		}, nil
 	})

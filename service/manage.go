@@ -149,6 +149,9 @@ func Manage(ctx context.Context, o Options, args []string) (code int, err error)
 		return ManageFailed, err
 	}
 	defer catalog.Close()
+	if err := p.reach(ctx, catalog); err != nil {
+		return ManageFailed, err
+	}
 	return run(ctx, command{p, catalog, name, rest, old, out})
 }
 

@@ -9,6 +9,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -152,7 +153,8 @@ func (p *process) end() { p.output.Close() }
 
 // catalog opens the database. It does not connect.
 func (p *process) catalog() (*sqlcatalog.Catalog, error) {
-	o := sqlcatalog.Options{IdleTimeout: p.Database.Recycle, Key: string(p.Database.Key)}
+	d := p.Database
+	o := sqlcatalog.Options{IdleTimeout: d.Recycle, MaxOpen: d.Open, Keep: d.Keep, Wait: d.Wait, Key: string(d.Key)}
 	if p.program == config.Manage {
 		o.Patience = -1 // to change a large table takes what it takes
 	}
@@ -167,6 +169,15 @@ func (p *process) catalog() (*sqlcatalog.Catalog, error) {
 		return nil, fmt.Errorf("%s: [database] connection: %w", p.Database.Pos, err)
 	}
 	return c, nil
+}
+
+// reach waits for the database as the configuration says, for a program that
+// can do nothing without. If that says nothing, the first question tells.
+func (p *process) reach(ctx context.Context, c *sqlcatalog.Catalog) error {
+	if p.Database.Tries == 0 {
+		return nil
+	}
+	return c.Await(ctx, p.Database.Tries, p.Database.Pause)
 }
 
 // images connects a catalog with the stores of the configuration. The cache

@@ -133,14 +133,6 @@ type Scrub struct {
 	Every  time.Duration // between two runs of a daemon
 }
 
-// Database is the database of the catalog.
-type Database struct {
-	URL     Secret
-	Pos     string // where the URL stands
-	Key     Secret // hides the URLs of locations; "" hides nothing
-	Recycle time.Duration
-}
-
 // Keystone is how tokens are validated.
 type Keystone struct {
 	AuthURL       string
@@ -198,6 +190,7 @@ func Load(p Program, src Source) (*Settings, error) {
 	s.Log.Debug = s.Log.Debug || src.Debug
 	r.need(p, s)
 	r.refuse()
+	r.idle(p, s)
 	s.Warnings, s.Ignored = r.unused()
 	s.Warnings = append(r.warnings, s.Warnings...)
 	return s, errors.Join(r.errs...)

@@ -81,7 +81,7 @@ func TestDefaults(t *testing.T) {
 		Places:   config.Places{Quota: 10, Retries: 3},
 		Cache:    config.Cache{MaxSize: 10 << 30, ExtraToFree: 0.2, StallTimeout: 24 * time.Hour, GracePeriod: time.Hour},
 		Scrub:    config.Scrub{Every: 5 * time.Minute},
-		Database: config.Database{URL: "sqlite:////x", Pos: "CONF:2", Recycle: time.Hour},
+		Database: config.Database{URL: "sqlite:////x", Pos: "CONF:2", Recycle: time.Hour, Pause: 10 * time.Second},
 		Stores:   config.Stores{All: []config.Store{files("/var/lib/glance/images"), web}, Default: "file"},
 		Imports: config.Imports{
 			Methods: []string{"glance-direct", "web-download"}, StagingDir: "/var/lib/glance/staging", TaskTTL: 48 * time.Hour, AtOnce: 10, StoresAtOnce: 1,
@@ -183,6 +183,15 @@ func TestOptions(t *testing.T) {
 		{"sql_idle_timeout = 5", func(s *config.Settings) any { return s.Database.Recycle }, 5 * time.Second},
 		{"[database]\nidle_timeout = 5", func(s *config.Settings) any { return s.Database.Recycle }, 5 * time.Second},
 		{"[database]\nconnection_recycle_time = 5\nidle_timeout = 6", func(s *config.Settings) any { return s.Database.Recycle }, 5 * time.Second},
+		{"[database]\nconnection_recycle_time = -1", func(s *config.Settings) any { return s.Database.Recycle }, -time.Second},
+		{"[database]\nmax_pool_size = 8", connections, [2]int{8, 58}},
+		{"sql_max_pool_size = 8\nsql_max_overflow = 0", connections, [2]int{8, 8}},
+		{"[database]\nmax_overflow = 10", connections, [2]int{5, 15}},
+		{"[database]\nmax_overflow = -1", connections, [2]int{5, -1}},
+		{"[database]\nmax_pool_size = 0", connections, [2]int{0, -1}},
+		{"[database]\npool_timeout = 3", func(s *config.Settings) any { return s.Database.Wait }, 3 * time.Second},
+		{"[database]\nmax_retries = -1", func(s *config.Settings) any { return s.Database.Tries }, -1},
+		{"sql_max_retries = 4\nsql_retry_interval = 1", func(s *config.Settings) any { return [2]any{s.Database.Tries, s.Database.Pause} }, [2]any{4, time.Second}},
 		{"filesystem_store_datadir = /d", func(s *config.Settings) any { return s.Stores.All[0].Files.Dirs }, []config.Dir{{Path: "/d"}}},
 		{"[glance_store]\nfilesystem_store_datadir = /d", func(s *config.Settings) any { return s.Stores.All[0].Files.Dirs }, []config.Dir{{Path: "/d"}}},
 		{"known_stores = glance.store.filesystem.Store", kinds, []string{"file"}},
@@ -212,8 +221,9 @@ func TestOptions(t *testing.T) {
 		if diff := cmp.Diff(test.want, test.got(s)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.text, diff)
 		}
-		if len(s.Ignored)+len(s.Warnings) > 0 {
-			t.Errorf("%s: %q %q", test.text, s.Ignored, s.Warnings)
+		// A program without a pipeline does not miss filters in it.
+		if s, err = load(t, config.Scrubber, "[DEFAULT]\n"+test.text+"\n"+minimal); err != nil || len(s.Ignored)+len(s.Warnings) > 0 {
+			t.Errorf("%s: %v %q %q", test.text, err, s.Ignored, s.Warnings)
 		}
 	}
 }
@@ -222,6 +232,8 @@ func TestOptions(t *testing.T) {
 func files(dir string) config.Store {
 	return config.Store{Kind: "file", Section: "glance_store", Files: config.Files{Dirs: []config.Dir{{Path: dir}}, ChunkSize: 64 << 10}}
 }
+
+func connections(s *config.Settings) any { return [2]int{s.Database.Keep, s.Database.Open} }
 
 func kinds(s *config.Settings) any {
 	var all []string
@@ -370,33 +382,6 @@ swift_store_key = Planted
 CONF:4: [keystone_authtoken] password: a dollar sign that begins no reference is written $$`
 	if err == nil || err.Error() != want {
 		t.Errorf("Load = %v; want %s", err, want)
-	}
-}
-
-func TestUnusedOptions(t *testing.T) {
-	s, err := load(t, config.API, minimal+`[DEFAULT]
-bind_prot = 9292
-image_cache_driver = sqlite
-verbos = true
-[Database]
-max_pool_size = 5
-[cors]
-allowed_origin =
-`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{
-		"CONF:4: [DEFAULT] bind_prot has no effect; did you mean bind_port?",
-		"CONF:6: [DEFAULT] verbos has no effect; did you mean verbose?",
-	}, s.Warnings); diff != "" {
-		t.Errorf("Warnings (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{
-		"CONF:8: [database] max_pool_size has no effect",
-		"CONF:5: [DEFAULT] image_cache_driver has no effect",
-	}, s.Ignored); diff != "" {
-		t.Errorf("Ignored (-want +got):\n%s", diff)
 	}
 }
 

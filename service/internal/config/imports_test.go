@@ -53,8 +53,9 @@ inject = "os_distro":x, source : "http://y"
 	if diff := cmp.Diff(want, got.Imports); diff != "" {
 		t.Errorf("imports (-want +got):\n%s", diff)
 	}
-	if len(got.Warnings)+len(got.Ignored) > 0 {
-		t.Errorf("no effect: %q, %q", got.Warnings, got.Ignored)
+	wantWarnings := []string{"CONF:13: [import_filtering_opts] disallowed_schemes has no effect: what is not in allowed_schemes is refused, and that is [http,https] unless it is set to []"}
+	if diff := cmp.Diff(wantWarnings, got.Warnings); diff != "" || len(got.Ignored) > 0 {
+		t.Errorf("warnings (-want +got):\n%s\nignored: %q", diff, got.Ignored)
 	}
 }
 

@@ -147,17 +147,6 @@ func (r *reader) scrub() Scrub {
 	}
 }
 
-func (r *reader) database() Database {
-	names := []string{"database.connection", "DEFAULT.sql_connection", "database.sql_connection", "sql.connection"}
-	return Database{
-		URL: r.secret(names...),
-		Pos: r.pos(names...),
-		Key: r.secret("DEFAULT.metadata_encryption_key"),
-		Recycle: r.seconds(time.Hour, "database.connection_recycle_time", "database.idle_timeout",
-			"DEFAULT.sql_idle_timeout", "database.sql_idle_timeout", "sql.idle_timeout"),
-	}
-}
-
 func (r *reader) keystone() Keystone {
 	const at = "keystone_authtoken."
 	r.choice("password", []string{"password", "v3password"}, at+"auth_type", at+"auth_plugin")

@@ -269,9 +269,11 @@ func (r *reader) beside(name string) string {
 }
 
 // unused compares what the files set with what was asked for. An option that
-// is nearly one of ours is a warning: it is most likely misspelt.
+// is nearly one of ours is a warning: it is most likely misspelt, or stands in
+// the wrong section. Others may be the original's, which are passed over.
 func (r *reader) unused() (warnings, ignored []string) {
 	for _, section := range r.c.Sections() {
+		meant := r.likeSection(canonical(section))
 		for _, key := range r.c.Keys(section) {
 			name := canonical(section) + "." + key
 			if r.known[name] {
@@ -279,7 +281,15 @@ func (r *reader) unused() (warnings, ignored []string) {
 			}
 			v, _ := r.c.Lookup(section, key) // the position is good in any case
 			text := fmt.Sprintf("%s: [%s] %s has no effect", v.Pos(), section, key)
-			if like := r.like(name); like != "" {
+			like := r.like(name)
+			switch {
+			case like != "":
+			case meant != "":
+				like = "section [" + meant + "]"
+			default:
+				like = r.elsewhere(name)
+			}
+			if like != "" {
 				warnings = append(warnings, fmt.Sprintf("%s; did you mean %s?", text, like))
 			} else {
 				ignored = append(ignored, text)
@@ -304,14 +314,68 @@ func (r *reader) like(name string) string {
 	var near []string
 	for known := range r.known {
 		s, k := split(known)
-		if s == section && len(key) > 5 && distance(key, k) <= 2 {
+		if s == section && alike(key, k) {
 			near = append(near, k)
 		}
 	}
-	if len(near) == 0 {
+	return first(near)
+}
+
+// likeSection returns the section that one of which no option is known may have
+// been meant to be.
+func (r *reader) likeSection(section string) string {
+	var near []string
+	for known := range r.known {
+		s, _ := split(known)
+		if s == section {
+			return ""
+		}
+		if alike(section, s) {
+			near = append(near, s)
+		}
+	}
+	return first(near)
+}
+
+// elsewhere returns the known option that name may have been meant to be: with
+// the same key, if it stands in [DEFAULT] and belongs into a section, or the
+// other way round.
+func (r *reader) elsewhere(name string) string {
+	section, key := split(name)
+	if key == "config_file" || key == "config_dir" { // what the original is told on its command line
 		return ""
 	}
-	return slices.Min(near) // the same one every time
+	ours := false
+	var near []string
+	for known := range r.known {
+		s, k := split(known)
+		ours = ours || s == section
+		if k == key && (s == "DEFAULT") != (section == "DEFAULT") {
+			near = append(near, "["+s+"] "+k)
+		}
+	}
+	if !ours || len(near) != 1 {
+		return "" // several sections have such an option, so that the original's may as well
+	}
+	return near[0]
+}
+
+// alike reports whether one name is most likely the other, misspelt: of its
+// letters one is wrong, or two if there are many.
+func alike(name, known string) bool {
+	limit := 2
+	if len(name) <= 5 {
+		limit = 1
+	}
+	return len(name) > 3 && distance(name, known) <= limit
+}
+
+// first returns the same one of a list every time; "" if it is empty.
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return slices.Min(list)
 }
 
 // distance returns how many letters have to be added, removed or replaced to

@@ -1,6 +1,7 @@
 package sqlcatalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -18,6 +19,9 @@ import (
 // not away by any sign but silence. Requests do not end with their callers
 // while it is asked something, so everything that is awaited of it has an end.
 
+// manyOpen is any number of connections: more than a server has.
+const manyOpen = 1 << 16
+
 // connectTime is how long a server may take to let somebody in.
 const connectTime = 10 * time.Second
 
@@ -28,6 +32,9 @@ func (c *Catalog) connect(to *mysql.Config, o Options) error {
 	if o.Patience > 0 {
 		to.ReadTimeout, to.WriteTimeout = o.Patience, o.Patience
 		opening, free = min(opening, o.Patience), o.Patience/2
+	}
+	if o.Wait > 0 {
+		free = o.Wait
 	}
 	connector, err := mysql.NewConnector(to)
 	if err != nil {
@@ -46,9 +53,36 @@ func (c *Catalog) connect(to *mysql.Config, o Options) error {
 		return list, err
 	}}
 	c.readers.SetConnMaxLifetime(o.IdleTimeout)
-	c.readers.SetMaxIdleConns(o.MaxOpen)
+	c.readers.SetMaxIdleConns(cmp.Or(o.Keep, o.MaxOpen))
 	c.readers.SetMaxOpenConns(o.MaxOpen)
 	return nil
+}
+
+// Await returns when the database can be asked something, or else the error of
+// the last of so many tries, with a pause between two; a negative number means
+// that it goes on for ever. A server that refuses the user is not asked again.
+// A file needs no waiting for.
+func (c *Catalog) Await(ctx context.Context, tries int, pause time.Duration) error {
+	if c.target.server == nil {
+		return nil
+	}
+	for try := 1; ; try++ {
+		err := c.readers.PingContext(ctx)
+		if err == nil || ctx.Err() != nil {
+			return cmp.Or(ctx.Err(), err)
+		}
+		server, _ := codes(err)
+		err = c.target.dialect.translate(err)
+		refused := server == mysqlDenied || server == mysqlDatabaseDenied || server == mysqlNoDatabase
+		if refused || !errors.Is(err, glance.ErrUnavailable) || tries >= 0 && try >= tries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
 }
 
 // A door is a driver.Connector that does not wait for a server which takes a

@@ -25,10 +25,18 @@ import (
 // Options are the optional settings of Open. The zero value is ready to use.
 type Options struct {
 	// IdleTimeout is how old a connection to a database server may get before
-	// a new one replaces it: connection_recycle_time. 0 means an hour.
+	// a new one replaces it: connection_recycle_time. 0 means an hour, negative
+	// any age.
 	IdleTimeout time.Duration
-	// MaxOpen bounds the connections in use at once; 0 means 20.
+	// MaxOpen bounds the connections in use at once; 0 means 20, negative any
+	// number.
 	MaxOpen int
+	// Keep is how many connections to a server stay open when nobody uses
+	// them; 0 means MaxOpen.
+	Keep int
+	// Wait is how long a caller waits for a connection to a server while all
+	// are in use; 0 means half of Patience.
+	Wait time.Duration
 	// Patience is how long a database server may say nothing while it is asked
 	// something, before it counts as away; 0 means a minute, which is more than
 	// it waits for a lock by itself. Negative means for ever.
@@ -86,8 +94,11 @@ func Open(url string, o Options) (*Catalog, error) {
 	if c.now == nil {
 		c.now = time.Now
 	}
-	if o.MaxOpen == 0 {
+	switch {
+	case o.MaxOpen == 0:
 		o.MaxOpen = 20
+	case o.MaxOpen < 0:
+		o.MaxOpen = manyOpen
 	}
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = time.Hour
