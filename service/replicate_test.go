@@ -225,6 +225,8 @@ type road struct {
 	cut    atomic.Int64 // transfers that are cut in the middle
 	twist  atomic.Int64 // transfers that are damaged
 	ranges atomic.Int64 // answers that were parts
+	slow   atomic.Int64 // transfers that take half a second
+	before func()       // is called before data is asked for
 }
 
 func newRoad(t *testing.T, to string) *road {
@@ -246,6 +248,9 @@ func newRoad(t *testing.T, to string) *road {
 		return nil
 	}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasSuffix(req.URL.Path, "/file") && req.Method == http.MethodGet && r.before != nil {
+			r.before()
+		}
 		if strings.HasSuffix(req.URL.Path, "/file") && req.Method == http.MethodPut {
 			req.Body = r.spoil(req.Body)
 		}
@@ -260,17 +265,22 @@ type spoiled struct {
 	r     *road
 	cut   bool
 	twist bool
+	slow  bool
 	sent  int
 	done  bool
 }
 
 func (r *road) spoil(body io.ReadCloser) io.ReadCloser {
-	return &spoiled{ReadCloser: body, r: r, cut: r.cut.Add(-1) >= 0, twist: r.twist.Add(-1) >= 0}
+	return &spoiled{ReadCloser: body, r: r, cut: r.cut.Add(-1) >= 0, twist: r.twist.Add(-1) >= 0, slow: r.slow.Add(-1) >= 0}
 }
 
 func (s *spoiled) Read(p []byte) (int, error) {
 	if s.done {
 		return 0, io.ErrUnexpectedEOF
+	}
+	if s.slow && s.sent > 100_000 {
+		s.slow = false
+		time.Sleep(500 * time.Millisecond) // what is slow is what is tested
 	}
 	n, err := s.ReadCloser.Read(p)
 	s.sent += n
@@ -396,5 +406,47 @@ func TestReplicateOldDumps(t *testing.T) {
 		`"created_at":"TIME","updated_at":"TIME","properties":{"nothing":"","os_distro":"x"}}`
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the document of a dump (-want +got):\n%s", diff)
+	}
+}
+
+// TestReplicateTells: a copy that takes a while says how far it is.
+func TestReplicateTells(t *testing.T) {
+	noEnvironment(t)
+	_, from := region(t)
+	from.create(imageA, strings.Repeat("0123456789abcdef", 40000), "X-Auth-Token", "admin")
+	near := newRoad(t, from.url)
+	near.slow.Store(1)
+	log := filepath.Join(t.TempDir(), "log")
+	o := service.Options{Replication: service.Replication{Terminal: true}}
+	if got, said := replicate(t, o, "dump", near.URL, t.TempDir()); got != "=0" || !regexp.MustCompile(`\r\x1b\[K *\d+ %  [\d.]+ KiB of 625.0 KiB  [\d.]+ [KM]iB/s.*\r\x1b\[K$`).MatchString(said) {
+		t.Errorf("on a terminal: %s, %q", got, said)
+	}
+	o.Replication.Log = log
+	if got, said := replicate(t, o, "dump", from.url, t.TempDir()); got != "=0" || said != "" {
+		t.Errorf("with a log: %s, %q", got, said)
+	}
+	if text, err := os.ReadFile(log); err != nil || !strings.HasPrefix(string(text), "Storing: "+imageA) {
+		t.Errorf("the log has %q, %v", text, err)
+	}
+}
+
+// TestReplicateWhatGoes: an image that leaves the source while it is copied is
+// no failure, and leaves nothing.
+func TestReplicateWhatGoes(t *testing.T) {
+	noEnvironment(t)
+	_, from := region(t)
+	_, to := region(t)
+	near := newRoad(t, from.url)
+	dir := t.TempDir()
+	for id, args := range map[string][]string{imageA: {"livecopy", near.URL, to.url}, imageB: {"dump", near.URL, dir}} {
+		from.create(id, "data", "X-Auth-Token", "admin")
+		near.before = func() { from.want(204, "", "DELETE", "/v2/images/"+id, "", as("admin")...) }
+		if got, said := replicate(t, service.Options{}, args...); got != "=0" || !strings.Contains(said, id+": the source does not have it any more") {
+			t.Errorf("%s: %s, %q", args, got, said)
+		}
+	}
+	to.want(404, "", "GET", "/v2/images/"+imageA, "", as("admin")...)
+	if names, err := filepath.Glob(dir + "/*"); err != nil || len(names) > 0 {
+		t.Errorf("the dump has %s, %v", names, err)
 	}
 }

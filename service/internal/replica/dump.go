@@ -26,7 +26,7 @@ func (c *Copier) Dump(ctx context.Context, path string) error {
 	}
 	for i := range list {
 		c.o.Detail("Considering " + list[i].ID)
-		if err := c.one(list[i].ID, func() error { return c.store(ctx, d, &list[i]) }); err != nil {
+		if err := c.one(ctx, list[i].ID, func() error { return c.store(ctx, d, &list[i]) }); err != nil {
 			return err
 		}
 	}
@@ -67,7 +67,7 @@ func (c *Copier) fetch(ctx context.Context, d *directory, im *image) error {
 	}
 	defer f.Close()
 	if err := c.again(ctx, im.ID, func() error { return c.resume(ctx, f, im) }); err != nil {
-		if errors.Is(err, errDamaged) { // it would be continued for ever
+		if errors.Is(err, errDamaged) || c.gone(ctx, im.ID) { // it would be continued for ever
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 		return err
@@ -132,7 +132,7 @@ func (c *Copier) Load(ctx context.Context, path string) error {
 	}
 	for _, id := range ids {
 		c.o.Detail("Considering " + id)
-		if err := c.one(id, func() error { return c.load(ctx, d, id, there) }); err != nil {
+		if err := c.one(ctx, id, func() error { return c.load(ctx, d, id, there) }); err != nil {
 			return err
 		}
 	}

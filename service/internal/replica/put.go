@@ -33,14 +33,19 @@ func (c *Copier) put(ctx context.Context, from, to *image, open opener) error {
 		return fmt.Errorf("the target has it, %s: somebody else is bringing data, or did not finish", to.Status)
 	}
 	c.o.Say(fmt.Sprintf("Image %s (%d bytes) is being synced", from.title(), from.Size))
-	if to == nil {
-		if err := c.create(ctx, from); err != nil {
-			return err
-		}
-	} else if err := c.prepare(ctx, from, to); err != nil {
+	made := to == nil
+	if made {
+		err = c.create(ctx, from)
+	} else {
+		err = c.prepare(ctx, from, to)
+	}
+	if err != nil {
 		return err
 	}
 	if err := c.upload(ctx, from, open); err != nil {
+		if made && c.gone(ctx, from.ID) {
+			err = errors.Join(err, c.target.Delete(ctx, from.ID)) // nobody will ever finish it
+		}
 		return err
 	}
 	if to, err = c.now(ctx, from.ID); err != nil {

@@ -150,7 +150,7 @@ func (c *Copier) both(ctx context.Context, do func(from, to *image) error) error
 	}
 	for i := range list {
 		c.o.Detail("Considering " + list[i].ID)
-		err := c.one(list[i].ID, func() error {
+		err := c.one(ctx, list[i].ID, func() error {
 			from, err := c.withMembers(ctx, c.source, &list[i])
 			if err != nil {
 				return err
@@ -217,7 +217,7 @@ func hides(err error) bool {
 
 // one does what there is to do for one image. Only what will not be better with
 // the next one ends the run.
-func (c *Copier) one(id string, do func() error) error {
+func (c *Copier) one(ctx context.Context, id string, do func() error) error {
 	c.seen++
 	err := do()
 	if err == nil {
@@ -226,9 +226,22 @@ func (c *Copier) one(id string, do func() error) error {
 	if e, ok := errors.AsType[*client.Error](err); errors.Is(err, context.Canceled) || ok && e.Status == http.StatusUnauthorized {
 		return err
 	}
+	if c.gone(ctx, id) {
+		c.o.Say(id + ": the source does not have it any more")
+		return nil
+	}
 	c.failed++
 	c.o.Say(id + ": " + err.Error())
 	return nil
+}
+
+// gone says whether an image has left the source since that was asked.
+func (c *Copier) gone(ctx context.Context, id string) bool {
+	if c.source == nil {
+		return false
+	}
+	_, err := c.source.Record(ctx, id)
+	return client.IsNotFound(err)
 }
 
 // result is an error if any image failed.
