@@ -15,22 +15,29 @@ import (
 // neighbours of one kind are done together.
 type batch struct {
 	*script
-	mark string // begins the lines that are not the output of an op
+	mark  string // begins the lines that are not the output of an op
+	state string
+	feeds map[int]*feed // of the uploads, by their indexes
+	fed   int           // how many of them were rendered
 }
 
-// batchScript renders ops. Of each that is done the script prints
+// render writes the script of ops. Of each that is done it prints
 // "MARK done I". When one fails it prints "MARK failed I STATUS" after what
-// the op printed, and ends.
-func batchScript(ops []Op, mark string) string {
-	b := batch{newScript(), mark}
+// the op printed, and ends. "MARK feed I" asks for the content of an upload,
+// and "MARK took I" says that a block of it has come.
+func (b *batch) render(ops []Op) string {
+	b.script = newScript()
 	b.line("umask 022")
 	b.line("n=0")
 	b.writer()
 	b.rooted()
-	b.guard(fmt.Sprintf(`printf "\n%s failed %%s %%s\n" "$n" "$s";`, mark))
+	b.guard(fmt.Sprintf(`printf "\n%s failed %%s %%s\n" "$n" "$s";`, b.mark))
+	if len(b.feeds) > 0 {
+		b.line("exec 4<&0")
+	}
 	b.line("exec </dev/null 2>&1")
 	b.line("set -e")
-	b.line(`printf '\n%s begin\n'`, mark)
+	b.line(`printf '\n%s begin\n'`, b.mark)
 	for i := 0; i < len(ops); {
 		i += b.next(i, ops[i:])
 	}
@@ -62,6 +69,11 @@ func (b *batch) next(i int, ops []Op) int {
 		units := alike(ops, func(u StartUnit) bool { return u.Restart == o.Restart })
 		b.startUnits(i, units)
 		return len(units)
+	case Upload:
+		b.upload(i, o, b.feeds[i])
+		if b.fed++; b.fed == len(b.feeds) {
+			b.line("exec 4<&-")
+		}
 	case AddGroup:
 		if len(ops) > 1 {
 			if u, ok := ops[1].(AddUser); ok && !u.Modify && u.Name == o.Name && u.Group == o.Name {
@@ -261,6 +273,7 @@ const logSize = 8192
 type progress struct {
 	mark   string
 	done   func(i int)
+	feeds  map[int]*feed
 	n      int    // ops that are done
 	log    []byte // the end of what was printed since
 	failed bool
@@ -292,6 +305,13 @@ func (p *progress) hear(said []string) (last bool) {
 	case len(said) == 2 && said[0] == "done" && said[1] == strconv.Itoa(p.n):
 		p.done(p.n)
 		p.n++
+	case len(said) == 2 && (said[0] == "feed" || said[0] == "took"):
+		i, err := strconv.Atoi(said[1])
+		if f := p.feeds[i]; err == nil && f != nil && said[0] == "feed" {
+			f.begin()
+		} else if err == nil && f != nil {
+			f.took()
+		}
 	case len(said) == 3 && said[0] == "failed":
 		p.failed = true
 		p.at, _ = strconv.Atoi(said[1])

@@ -233,7 +233,8 @@ func TestReceipt(t *testing.T) {
 
 // A script that is cut anywhere does nothing at all: sh refuses it.
 func TestScriptIsWhole(t *testing.T) {
-	s := batchScript([]Op{PutFile{Path: "/tmp/x", Content: []byte("x"), Mode: 0o600}}, "mark")
+	b := batch{mark: "mark"}
+	s := b.render([]Op{PutFile{Path: "/tmp/x", Content: []byte("x"), Mode: 0o600}})
 	if !strings.HasPrefix(s, "{\n") || !strings.HasSuffix(s, "\n}\n") {
 		t.Errorf("the script does not stand between braces:\n%s", s)
 	}

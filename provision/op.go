@@ -32,8 +32,7 @@ type PutFile struct {
 }
 
 // Upload makes Path a regular file with the content that Open yields as a
-// gzip stream, or Plain, if it is given, as it is. It takes a session of its
-// own.
+// gzip stream, or Plain, if it is given, as it is.
 type Upload struct {
 	Path         string
 	Mode         fs.FileMode
@@ -43,6 +42,7 @@ type Upload struct {
 	Size         int64  // of the content
 	Open         func() (io.ReadCloser, error)
 	Plain        func() (io.ReadCloser, error) // for a machine that is near; nil: use Open
+	BLAKE2b      func() (string, error)        // of what Plain yields, in hex; nil: SHA256 will do
 }
 
 // MakeDir makes a directory, whose parent exists, and sets its mode and owner.

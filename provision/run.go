@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -22,63 +21,66 @@ type machine struct {
 // errCut says that a session ended before its script did.
 var errCut = errors.New("the session ended before the script did")
 
-// Do implements Writer.
+// Do implements Writer. All ops run in one session.
 func (m *machine) Do(ctx context.Context, ops []Op, done func(i int)) error {
+	if len(ops) == 0 || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	fed, at, err := feeds(ops, isNear(m.Host))
+	if err != nil {
+		return &StepError{Node: m.Name(), Op: ops[at].String(), Err: err, index: at}
+	}
+	defer endAll(fed)
+	p := progress{mark: rand.Text(), done: done, feeds: fed}
 	if done == nil {
-		done = func(int) {}
+		p.done = func(int) {}
 	}
-	for first := 0; first < len(ops); {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if up, ok := ops[first].(Upload); ok {
-			if err := m.upload(ctx, up); err != nil {
-				return err
-			}
-			done(first)
-			first++
-			continue
-		}
-		n := slices.IndexFunc(ops[first:], func(o Op) bool { _, ok := o.(Upload); return ok })
-		if n < 0 {
-			n = len(ops) - first
-		}
-		from := first
-		if err := m.batch(ctx, ops[from:from+n], func(i int) { done(from + i) }); err != nil {
-			return err
-		}
-		first += n
+	res, err := m.batch(ctx, ops, &p)
+	if !p.failed && err == nil && p.n == len(ops) {
+		return nil
 	}
-	return nil
+	return m.failure(ops, &p, res, err)
 }
 
-// batch runs ops, none of them an Upload, in one session.
-func (m *machine) batch(ctx context.Context, ops []Op, done func(i int)) error {
-	p := progress{mark: rand.Text(), done: done}
+// batch runs the script of ops and follows its progress to the end.
+func (m *machine) batch(ctx context.Context, ops []Op, p *progress) (Result, error) {
+	b := batch{mark: p.mark, state: m.state, feeds: p.feeds}
 	pr, pw := io.Pipe()
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
 		p.read(pr)
+		for _, f := range p.feeds {
+			f.end() // nobody asks for it any more
+		}
 		// Whatever else comes is of no use, but the writer must not wait.
 		_, _ = io.Copy(io.Discard, pr)
 	}()
 	res, err := m.Run(ctx, Cmd{
 		Argv:   []string{"sh", "-s"},
-		Stdin:  strings.NewReader(batchScript(ops, p.mark)),
+		Stdin:  input(strings.NewReader(b.render(ops)), p.feeds),
 		Stdout: pw,
 	})
 	pw.Close()
 	<-read
-	if !p.failed && err == nil && p.n == len(ops) {
-		return nil
-	}
+	return res, err
+}
+
+// failure says which of ops failed, and why.
+func (m *machine) failure(ops []Op, p *progress, res Result, err error) error {
 	at := p.n
 	if p.failed {
 		at = p.at
 	}
 	se := &StepError{Node: m.Name(), index: min(at, len(ops)-1)}
 	se.Op = ops[se.index].String()
+	if f := p.feeds[se.index]; f != nil {
+		select {
+		case se.Err = <-f.broken:
+			return se
+		default:
+		}
+	}
 	switch {
 	case p.failed:
 		se.Status, se.Log = p.status, string(bytes.Trim(p.log, "\n"))

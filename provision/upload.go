@@ -2,41 +2,12 @@ package provision
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 	"time"
 )
-
-// upload runs an Upload in a session of its own.
-func (m *machine) upload(ctx context.Context, o Upload) error {
-	fail := func(res Result, err error) error {
-		return &StepError{Node: m.Name(), Op: o.String(), Status: res.Status, Log: string(res.Stderr), Err: err}
-	}
-	open, unpack, onWay := o.Open, "| gzip -dc ", blocksOnWay
-	if o.Plain != nil && isNear(m.Host) {
-		open, unpack, onWay = o.Plain, "", 1 // an answer comes at once
-	}
-	r, err := open()
-	if err != nil {
-		return fail(Result{}, err)
-	}
-	defer r.Close()
-	s := newScript()
-	o.renderUpload(s, m.state, unpack)
-	in := newBlocks(r, onWay)
-	res, err := m.Run(ctx, Cmd{Argv: []string{"sh", "-c", s.end()}, Stdin: in, Stdout: in})
-	if err != nil {
-		return fail(res, err)
-	}
-	if res.Status != 0 {
-		return fail(res, nil)
-	}
-	if !bytes.HasSuffix(bytes.TrimSpace(in.said), []byte("uploaded")) {
-		return fail(res, errCut)
-	}
-	return nil
-}
 
 // near is a Host that knows how fast the link to it is.
 type near interface {
@@ -52,37 +23,148 @@ func isNear(h Host) bool {
 
 func (o Upload) String() string { return "upload " + o.Path }
 
-// render is never called: Do gives an Upload its own session.
-func (o Upload) render(s *script) { s.line("exit 1") }
+// A batch renders these with what it knows of the machine.
+func (o Upload) render(*script) {}
 
-// renderUpload writes the script that reads blocks on its input and passes
-// them through unpack. The stamp it leaves lets later looks at the file go
-// without hashing it.
-func (o Upload) renderUpload(s *script, state, unpack string) {
-	stamps := Quote(stampFile(state))
-	s.line("set -e")
-	s.rooted()
-	s.guard("")
-	s.keep(o.Path, o.Original)
-	w := s.claim(o.Path)[0]
-	s.line("umask 077")
-	s.line("exec 3>&1")
-	s.line(`while read -r n && [ "$n" -gt 0 ]; do head -c "$n" || exit 1; echo >&3; done %s>%s`, unpack, w)
-	s.line("set -- $(sha256sum <%s)", w)
-	s.line(`[ "$1" = %s ] || { echo "what arrived has SHA-256 $1, not %s" >&2; exit 1; }`, Quote(o.SHA256), o.SHA256)
-	s.attrs(w, o.Mode, o.Owner, o.Group)
-	s.line("sync %s", w)
-	s.place(w, o.Path)
-	s.line("t=")
-	s.line("mkdir -p -- %s", Quote(state))
-	s.line("{")
-	s.line("while read -r h z m c i n; do")
-	s.line(`[ "$n" = %s ] || printf '%%s\n' "$h $z $m $c $i $n"`, Quote(o.Path))
-	s.line("done <%s || :", stamps)
-	s.line("printf '%%s %%s\\n' %s \"$(stat -c '%s %%n' -- %s)\"", Quote(o.SHA256), stampFormat, Quote(o.Path))
-	s.line("} >%s 2>/dev/null", Quote(stampFile(state)+".new"))
-	s.line("mv -fT -- %s %s", Quote(stampFile(state)+".new"), stamps)
-	s.line("echo uploaded")
+// A feed is the content of an Upload on its way to the script of a batch. It
+// is an io.Reader of what comes on the script's standard input after the
+// script itself and the feeds before it.
+type feed struct {
+	*blocks
+	stream io.ReadCloser
+	packed bool
+	check  string // BLAKE2b of the content, "" if nobody knows
+	begin  func() // the script has come so far
+	end    func() // the script has ended, or it will not come so far
+	begun  chan struct{}
+	over   chan struct{}
+}
+
+// newFeed opens the stream that suits the machine.
+func newFeed(o Upload, near bool) (*feed, error) {
+	f := &feed{packed: true, begun: make(chan struct{}), over: make(chan struct{})}
+	f.begin = sync.OnceFunc(func() { close(f.begun) })
+	f.end = sync.OnceFunc(func() { close(f.over) })
+	open, onWay := o.Open, blocksOnWay
+	var err error
+	if o.Plain != nil && near {
+		open, onWay, f.packed = o.Plain, 1, false // an answer comes at once
+		if o.BLAKE2b != nil {
+			if f.check, err = o.BLAKE2b(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if f.stream, err = open(); err != nil {
+		return nil, err
+	}
+	f.blocks = newBlocks(f.stream, onWay)
+	return f, nil
+}
+
+// Read implements io.Reader. It waits for begin: a shell may read more of its
+// standard input than the script.
+func (f *feed) Read(p []byte) (int, error) {
+	select {
+	case <-f.over:
+		return 0, io.EOF
+	case <-f.begun:
+		return f.blocks.Read(p)
+	}
+}
+
+// feeds opens the streams of all uploads among ops, by their indexes. If one
+// cannot be opened, none is, and its index is returned with the error.
+func feeds(ops []Op, near bool) (all map[int]*feed, failed int, err error) {
+	all = make(map[int]*feed)
+	for i, o := range ops {
+		up, ok := o.(Upload)
+		if !ok {
+			continue
+		}
+		if all[i], err = newFeed(up, near); err != nil {
+			delete(all, i)
+			endAll(all)
+			return nil, i, err
+		}
+	}
+	return all, 0, nil
+}
+
+func endAll(feeds map[int]*feed) {
+	for _, f := range feeds {
+		f.end()
+		_ = f.stream.Close() // it was read, or it is of no use any more
+	}
+}
+
+// input is the standard input of a batch.
+func input(script io.Reader, feeds map[int]*feed) io.Reader {
+	all := []io.Reader{script}
+	for _, i := range sortedKeys(feeds) {
+		all = append(all, feeds[i])
+	}
+	return io.MultiReader(all...)
+}
+
+func sortedKeys(feeds map[int]*feed) []int {
+	var keys []int
+	for i := range feeds {
+		keys = append(keys, i)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// upload renders an Upload: it asks for the feed of the op i on the standard
+// input of the whole script, which is 4 here, and reads it in blocks, each
+// after a line with its length. The stamp it leaves lets later looks at the
+// file go without hashing it.
+func (b *batch) upload(i int, o Upload, f *feed) {
+	b.keep(o.Path, o.Original)
+	w := b.claim(o.Path)[0]
+	b.line("umask 077")
+	b.line(": >%s", w)
+	b.line(`printf '\n%s feed %d\n'`, b.mark, i)
+	const next = `while read -r k <&4 && [ "$k" -gt 0 ]; do head -c "$k" <&4`
+	if f.packed {
+		b.line(`{ %s || exit 1; printf '\n%s took %d\n' >&3; done | gzip -dc >%s; } 3>&1`, next, b.mark, i, w)
+	} else {
+		b.line(`%s >>%s || exit 1; printf '\n%s took %d\n'; done`, next, w, b.mark, i)
+	}
+	b.line("umask 022")
+	b.arrived(w, o.SHA256, f.check)
+	b.attrs(w, o.Mode, o.Owner, o.Group)
+	b.line("sync %s", w)
+	b.place(w, o.Path)
+	b.line("t=")
+	b.stamp(o)
+}
+
+// arrived requires that the file named by the shell word w is what was sent.
+// BLAKE2b takes a machine half as long as SHA-256, if it has a program for it.
+func (b *batch) arrived(w, sha256, blake2b string) {
+	b.line("k=SHA-256 h=%s c=sha256sum", Quote(sha256))
+	if blake2b != "" {
+		b.line("if command -v b2sum >/dev/null; then k=BLAKE2b h=%s c=b2sum; fi", Quote(blake2b))
+	}
+	b.line("set -- $($c <%s)", w)
+	b.line(`[ "$1" = "$h" ] || { echo "what arrived has $k $1, not $h"; exit 1; }`)
+}
+
+// stamp notes what an uploaded file looks like.
+func (b *batch) stamp(o Upload) {
+	state, stamps, next := Quote(b.state), Quote(stampFile(b.state)), Quote(stampFile(b.state)+".new")
+	b.line("umask 077")
+	b.line("[ -d %s ] || mkdir -p -- %s", state, state)
+	b.line("{")
+	b.line("while read -r h z m c i k; do")
+	b.line(`[ "$k" = %s ] || printf '%%s\n' "$h $z $m $c $i $k"`, Quote(o.Path))
+	b.line("done <%s || :", stamps)
+	b.line("printf '%%s %%s\\n' %s \"$(stat -c '%s %%n' -- %s)\"", Quote(o.SHA256), stampFormat, Quote(o.Path))
+	b.line("} >%s 2>/dev/null", next)
+	b.line("mv -fT -- %s %s", next, stamps)
+	b.line("umask 022")
 }
 
 // stampFormat is what stat prints to tell whether a file is still the same.
@@ -97,21 +179,22 @@ const (
 )
 
 // blocks hands out a stream in blocks, each after a line that says its
-// length, the last of length 0. It waits until the other side has printed a
-// line for one before there are too many on the way: what a program has not
-// read yet sshd keeps, in a buffer that it moves for each packet. A side that
-// says nothing is not waited for long, so this is never what fails.
+// length, the last of length 0. It waits until the other side has taken one
+// before there are too many on the way: what a program has not read yet sshd
+// keeps, in a buffer that it moves for each packet. A side that says nothing
+// is not waited for long, so this is never what fails.
 type blocks struct {
 	from  io.Reader
 	block []byte
 	next  bytes.Buffer
 	ended bool
 	onWay chan struct{}
-	said  []byte // what the other side printed
+	// broken has why the stream could not be read to its end.
+	broken chan error
 }
 
 func newBlocks(r io.Reader, onWay int) *blocks {
-	return &blocks{from: r, block: make([]byte, blockSize), onWay: make(chan struct{}, onWay)}
+	return &blocks{from: r, block: make([]byte, blockSize), onWay: make(chan struct{}, onWay), broken: make(chan error, 1)}
 }
 
 // Read implements io.Reader.
@@ -142,18 +225,17 @@ func (b *blocks) fill() error {
 		b.next.WriteString("0\n")
 		return nil
 	}
+	if err != nil {
+		b.ended = true
+		b.broken <- err
+	}
 	return err
 }
 
-// Write implements io.Writer: it is told what the other side prints.
-func (b *blocks) Write(p []byte) (int, error) {
-	for range bytes.Count(p, []byte("\n")) {
-		select {
-		case <-b.onWay:
-		default:
-		}
+// took is told that the other side has taken a block.
+func (b *blocks) took() {
+	select {
+	case <-b.onWay:
+	default:
 	}
-	b.said = append(b.said, p...)
-	b.said = b.said[max(0, len(b.said)-logSize):]
-	return len(p), nil
 }

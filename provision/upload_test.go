@@ -7,16 +7,20 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/crypto/blake2b"
 )
 
 // packed is n bytes that do not get smaller, and their gzip stream.
@@ -53,7 +57,7 @@ func TestUpload(t *testing.T) {
 			{"cut off", bytes.NewReader(stream[:len(stream)/2]), hex.EncodeToString(sum[:]), "unexpected end of file"},
 			{"nothing", strings.NewReader(""), hex.EncodeToString(sum[:]), "exit status"},
 			{"not gzip", bytes.NewReader(content), hex.EncodeToString(sum[:]), "not in gzip format"},
-			{"cannot be read", io.MultiReader(bytes.NewReader(stream[:blockSize]), iotest.ErrReader(errors.New("broken bundle"))), "", "upload"},
+			{"cannot be read", io.MultiReader(bytes.NewReader(stream[:blockSize]), iotest.ErrReader(errors.New("broken bundle"))), "", "upload " + filepath.Join(dir, "cannot be read") + ": broken bundle"},
 		} {
 			path := filepath.Join(dir, test.name)
 			err := m.Do(t.Context(), []Op{Upload{
@@ -86,7 +90,7 @@ func (h nearHost) Near() bool { return h.near }
 // there is a way to have that.
 func TestUploadPlain(t *testing.T) {
 	content, stream := packed(t, 2*blockSize+1)
-	sum := sha256.Sum256(content)
+	sum, check := sha256.Sum256(content), blake2b.Sum512(content)
 	from := func(b []byte) func() (io.ReadCloser, error) {
 		return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
 	}
@@ -101,7 +105,8 @@ func TestUploadPlain(t *testing.T) {
 			{"near", true, never, from(content), ""},
 			{"far", false, from(stream), never, ""},
 			{"near, packed only", true, from(stream), nil, ""},
-			{"cut off", true, never, from(content[:blockSize]), "what arrived has SHA-256"},
+			{"cut off", true, never, from(content[:blockSize]), "what arrived has BLAKE2b"},
+			{"another content", true, never, from(bytes.ToUpper(content)), "what arrived has BLAKE2b"},
 		} {
 			pool := NewPool(func(context.Context, string) (Host, error) { return nearHost{m.Host, test.near}, nil })
 			host, err := pool.Connect(t.Context(), "node")
@@ -112,6 +117,7 @@ func TestUploadPlain(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "program")
 			err = through.Do(t.Context(), []Op{Upload{
 				Path: path, Mode: 0o755, SHA256: hex.EncodeToString(sum[:]), Open: test.open, Plain: test.plain,
+				BLAKE2b: func() (string, error) { return hex.EncodeToString(check[:]), nil },
 			}}, nil)
 			got, _ := os.ReadFile(path) // its absence shows below
 			switch {
@@ -120,6 +126,82 @@ func TestUploadPlain(t *testing.T) {
 			case test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err) || got != nil):
 				t.Errorf("%s: Do = %v, and %d bytes are there; want %q and no file", test.name, err, len(got), test.err)
 			}
+		}
+	})
+}
+
+// Uploads are ops like others: what stands before one is done before it, what
+// comes after it afterwards, and all of it in one session.
+func TestUploadAmongOthers(t *testing.T) {
+	contents := [][]byte{bytes.Repeat([]byte("one\n"), blockSize/3), nil, []byte("three")}
+	forShells(t, func(t *testing.T, m *machine) {
+		dir := t.TempDir()
+		sessions := &counting{Host: m.Host}
+		through := &machine{Host: sessions, state: m.state}
+		ops := []Op{MakeDir{Path: dir + "/d", Mode: 0o700}}
+		for i, content := range contents {
+			sum, check := sha256.Sum256(content), blake2b.Sum512(content)
+			ops = append(ops, Upload{
+				Path: fmt.Sprintf("%s/d/%d", dir, i), Mode: 0o750, SHA256: hex.EncodeToString(sum[:]),
+				Plain:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
+				BLAKE2b: func() (string, error) { return hex.EncodeToString(check[:]), nil },
+			}, PutFile{Path: fmt.Sprintf("%s/after-%d", dir, i), Mode: 0o600, Content: []byte("x\n")})
+		}
+		var done []int
+		ops = append(ops, Exec{Argv: []string{"sh", "-c", "read x; ls /proc/self/fd | grep -c '^4$'; exit 7"}})
+		err := through.Do(t.Context(), ops, func(i int) { done = append(done, i) })
+		// Programs find an empty input, and not what the script has as 4.
+		if err == nil || !strings.Contains(err.Error(), "exit status 7: 0") {
+			t.Errorf("Do = %v; want what the command says last", err)
+		}
+		if want := []int{0, 1, 2, 3, 4, 5, 6}; !slices.Equal(done, want) {
+			t.Errorf("done: %v; want %v", done, want)
+		}
+		if n := sessions.n.Load(); n != 1 {
+			t.Errorf("%d sessions; want 1", n)
+		}
+		for i, content := range contents {
+			if b, err := os.ReadFile(fmt.Sprintf("%s/d/%d", dir, i)); !bytes.Equal(b, content) || err != nil {
+				t.Errorf("upload %d: %d bytes, %v; want %d", i, len(b), err, len(content))
+			}
+		}
+	})
+}
+
+// counting counts the sessions of a machine that is near.
+type counting struct {
+	Host
+	n atomic.Int64
+}
+
+func (h *counting) Near() bool { return true }
+func (h *counting) Run(ctx context.Context, c Cmd) (Result, error) {
+	h.n.Add(1)
+	return h.Host.Run(ctx, c)
+}
+
+// A script that fails before it asks for the content of an upload ends at
+// once, and one whose stream cannot be opened does not begin.
+func TestUploadThatIsNotAskedFor(t *testing.T) {
+	forShells(t, func(t *testing.T, m *machine) {
+		dir := t.TempDir()
+		up := Upload{Path: dir + "/program", Mode: 0o755, Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader("never read")), nil
+		}}
+		begun := time.Now()
+		err := m.Do(t.Context(), []Op{Exec{Argv: []string{"sh", "-c", "echo no; exit 3"}}, up}, nil)
+		if err == nil || !strings.Contains(err.Error(), "exit status 3: no") || time.Since(begun) > 4*time.Second {
+			t.Errorf("Do = %v after %s; want what failed, at once", err, time.Since(begun))
+		}
+		bad := up
+		bad.Open = func() (io.ReadCloser, error) { return nil, errors.New("no such program") }
+		err = m.Do(t.Context(), []Op{MakeDir{Path: dir + "/d", Mode: 0o700}, up, bad}, nil)
+		var se *StepError
+		if !errors.As(err, &se) || se.index != 2 || !strings.Contains(err.Error(), "no such program") {
+			t.Errorf("Do = %v; want the upload whose stream cannot be opened", err)
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			t.Errorf("something was done: %v, %v", entries, err)
 		}
 	})
 }
@@ -145,7 +227,7 @@ func TestBlocksOnWay(t *testing.T) {
 				t.Errorf("%d bytes were handed out before a block was taken; want %d", got, want)
 			}
 			if n == blocksOnWay {
-				_, _ = b.Write([]byte("\n")) // it has no error to give
+				b.took()
 			} else {
 				time.Sleep(blockPatience)
 			}

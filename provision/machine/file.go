@@ -148,6 +148,8 @@ type Payload struct {
 	Open func() (io.ReadCloser, error)
 	// Plain, if there is one, returns the content as it is.
 	Plain func() (io.ReadCloser, error)
+	// BLAKE2b, if there is one, returns the content's BLAKE2b-512 in hex.
+	BLAKE2b func() (string, error)
 }
 
 // A Binary is a program, made for the machine's architecture.
@@ -181,7 +183,7 @@ func (r Binary) Observe(_ context.Context, _ provision.Reader, f *provision.Fact
 			ch.Ops = []provision.Op{provision.Upload{
 				Path: r.Path, Mode: want.mode, Owner: want.owner, Group: want.group,
 				Original: ch.Record.Original, SHA256: p.SHA256, Size: p.Size,
-				Open: p.Open, Plain: p.Plain,
+				Open: p.Open, Plain: p.Plain, BLAKE2b: p.BLAKE2b,
 			}}
 		}
 	})

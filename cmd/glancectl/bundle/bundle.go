@@ -19,6 +19,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"golang.org/x/crypto/blake2b"
 )
 
 // files holds glanced-linux-ARCH.gz, and beside it glanced-linux-ARCH.sum with
@@ -33,6 +35,8 @@ type Payload struct {
 	Size   int64                         // bytes, as it is installed
 	Open   func() (io.ReadCloser, error) // a gzip stream of it
 	Plain  func() (io.ReadCloser, error) // it as it is; all of it stays in memory
+
+	BLAKE2b func() (string, error) // its BLAKE2b-512, hex; it takes what Plain takes
 }
 
 // ErrMissing means that this glancectl carries no glanced for an architecture.
@@ -90,7 +94,19 @@ func service(files fs.FS, arch string) (Payload, error) {
 		}
 		return io.NopCloser(bytes.NewReader(data)), nil
 	}
+	p.BLAKE2b = sync.OnceValues(func() (string, error) {
+		data, err := unpacked()
+		if err != nil {
+			return "", fmt.Errorf("%s.gz: %w", base, err)
+		}
+		return sumBLAKE2b(data), nil
+	})
 	return p, nil
+}
+
+func sumBLAKE2b(data []byte) string {
+	sum := blake2b.Sum512(data)
+	return hex.EncodeToString(sum[:])
 }
 
 // Architectures returns the architectures that Services has a program for.
@@ -127,6 +143,7 @@ func FromFile(name string) (func(arch string) (Payload, error), error) {
 	p := Payload{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(data))}
 	p.Open = func() (io.ReadCloser, error) { return compressed(data), nil }
 	p.Plain = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	p.BLAKE2b = sync.OnceValues(func() (string, error) { return sumBLAKE2b(data), nil })
 	return func(arch string) (Payload, error) {
 		if arch != built {
 			return Payload{}, fmt.Errorf("%s is built for linux/%s; this node is linux/%s", name, built, arch)

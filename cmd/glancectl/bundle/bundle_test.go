@@ -49,6 +49,9 @@ func TestServiceInside(t *testing.T) {
 			t.Errorf("plain = %q; want what is in the compressed file", got)
 		}
 	}
+	if sum, err := p.BLAKE2b(); err != nil || sum != "aa97dd0f7951143fbc58232fcd70af2beaa0bb4de0c0e77304797768563bf6906f8e46a2c420abe24ba58d5208be992d1993a513bc3d15fc4ba5af5fcbe7a2b7" {
+		t.Errorf("BLAKE2b = %s, %v", sum, err)
+	}
 	cut, err := service(files, "amd64")
 	if err != nil {
 		t.Fatal(err)
