@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 
 	"glancectl/proposals"
 	"glancectl/provision"
@@ -88,12 +89,14 @@ func brokerPeer(stage provision.Stage, sites []site, work func(site, string) pro
 // keystoneStage registers the service, while the nodes are installed. The
 // daemons cannot validate a token before that, so it is required.
 func keystoneStage(sites []site) (provision.Stage, error) {
+	untried := new(atomic.Bool)
+	untried.Store(len(sites) > 0 && sites[0].o.NewServicePassword)
 	return keystonePeer(provision.Stage{Name: "keystone", Required: true, Beside: true}, sites, func(s site, k identity.Keystone) provision.Resource {
 		r := s.g.Keystone
 		return identity.Registration{
 			Keystone: k,
 			Project:  r.ServiceProject, Domain: r.Domain, Role: r.ServiceRole,
-			User: r.ServiceUser, Password: s.servicePassword().Reveal(),
+			User: r.ServiceUser, Password: s.servicePassword().Reveal(), Untried: untried,
 			ServiceName: serviceName, ServiceType: serviceType, Description: serviceDescription,
 			PublicURL:   s.endpoint(r.PublicHost),
 			InternalURL: s.endpoint(r.InternalHost),

@@ -27,6 +27,9 @@ type Options struct {
 	// Secrets are the passwords that the proposal leaves out, complete as
 	// Generate returns them.
 	Secrets Secrets
+	// NewServicePassword says that Generate made the service's password in
+	// Keystone a moment ago.
+	NewServicePassword bool
 	// Service returns the image service's binary for an architecture.
 	Service func(arch string) (machine.Payload, error)
 	// ShowSecrets makes Render show the proposal's passwords.

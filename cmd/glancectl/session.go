@@ -237,10 +237,13 @@ func (s *session) expand(ctx context.Context) ([]provision.Stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	o := roles.Options{NewServicePassword: secrets.ServicePassword.IsZero(), Service: s.service}
 	secrets = roles.Generate(s.proposal, secrets)
+	o.NewServicePassword = o.NewServicePassword && !secrets.ServicePassword.IsZero()
+	o.Secrets = secrets
 	s.view.Hide(append(s.proposal.Sensitive(), secrets.DatabasePassword.Reveal(), secrets.ServicePassword.Reveal(),
 		secrets.BrokerPassword.Reveal())...)
-	return roles.Expand(s.proposal, roles.Options{Secrets: secrets, Service: s.service})
+	return roles.Expand(s.proposal, o)
 }
 
 // recover reads generated passwords from the nodes, if the proposal leaves
@@ -296,7 +299,7 @@ func (a *app) service() (func(arch string) (machine.Payload, error), error) {
 	}
 	return func(arch string) (machine.Payload, error) {
 		p, err := from(arch)
-		return machine.Payload{SHA256: p.SHA256, Size: p.Size, Open: p.Open, Plain: p.Plain}, err
+		return machine.Payload{SHA256: p.SHA256, Size: p.Size, Open: p.Open, Plain: p.Plain, BLAKE2b: p.BLAKE2b}, err
 	}, nil
 }
 

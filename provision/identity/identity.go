@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"glancectl/provision"
@@ -60,7 +61,10 @@ type Registration struct {
 	Domain   string // of project and user; "" means Default. It must exist
 	User     string
 	Password string
-	Role     string // "" means admin
+	// Untried, if it is set and true, says that nobody can have Password yet.
+	// The first Observe makes it false, and does not try to log in with it.
+	Untried *atomic.Bool
+	Role    string // "" means admin
 
 	ServiceName string // such as glance
 	ServiceType string // such as image
@@ -137,7 +141,8 @@ func (g Registration) Observe(ctx context.Context, r provision.Reader, f *provis
 	}
 	defer s.close()
 	s.secrets = append(s.secrets, g.Password)
-	if g.settled(ctx, s) {
+	untried := g.Untried != nil && g.Untried.Swap(false)
+	if !untried && g.settled(ctx, s) {
 		return nil, nil
 	}
 	if err := s.logIn(ctx); err != nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -255,6 +256,26 @@ func TestObserveEmpty(t *testing.T) {
 	for _, request := range k.asked {
 		if !strings.HasPrefix(request, "GET ") && request != "POST /v3/auth/tokens" {
 			t.Errorf("observing did %s", request)
+		}
+	}
+}
+
+// A password that was made a moment ago is not tried, the first time.
+func TestUntried(t *testing.T) {
+	k := &keystone{t: t}
+	server := httptest.NewServer(k)
+	defer server.Close()
+	g := registration(server.URL)
+	g.Untried = new(atomic.Bool)
+	g.Untried.Store(true)
+	for _, logins := range []int{1, 2} { // the administrator's; before it the user's
+		k.asked = nil
+		if _, err := g.Observe(t.Context(), direct{}, new(provision.Facts)); err != nil {
+			t.Fatal(err)
+		}
+		got := slices.DeleteFunc(slices.Clone(k.asked), func(r string) bool { return r != "POST /v3/auth/tokens" })
+		if len(got) != logins {
+			t.Errorf("%d log-ins; want %d", len(got), logins)
 		}
 	}
 }
