@@ -536,6 +536,6 @@ func brokerAccount(b *bench) {
 	expect(broker.Removal{Server: "main", VirtualHost: "images", User: "images"},
 		"delete broker user images", "delete virtual host images with everything in it")
 	b.sh("systemctl stop rabbitmq-server")
-	b.refused(a, broker.ErrConnect, "planted", "rabbitmq main", "vhosts ended with status")
+	b.refused(a, broker.ErrConnect, "planted", "rabbitmq main", "definitions ended with status")
 	b.sh("systemctl start rabbitmq-server")
 }

@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -168,50 +167,43 @@ type view struct {
 	permissions       *permissions // nil: none in the virtual host
 }
 
+// look asks the broker for all it needs in one start of rabbitmqctl, which
+// takes seconds. Only a password that is kept in a way nobody here knows is
+// tried in another.
 func look(ctx context.Context, r provision.Reader, s session) (view, error) {
 	var v view
-	steps := []string{"vhosts", "users"}
-	if s.password != "" {
-		steps = append(steps, "login", "permissions")
-	}
-	answers, err := s.run(ctx, r, steps...)
+	answers, err := s.run(ctx, r, "definitions")
 	if err != nil {
 		return v, err
 	}
-	var hosts []struct{ Name string }
-	var users []struct {
-		User string
-		Tags []string
-	}
-	if err := errors.Join(answers[0].read(s, &hosts), answers[1].read(s, &users)); err != nil {
+	d, err := answers[0].definitions(s)
+	if err != nil {
 		return v, err
 	}
-	for _, h := range hosts {
+	for _, h := range d.VHosts {
 		v.host = v.host || h.Name == s.vhost
 	}
-	at := slices.IndexFunc(users, func(u struct {
-		User string
-		Tags []string
-	}) bool {
-		return u.User == s.user
-	})
-	if at < 0 || len(answers) == 2 {
-		v.user = at >= 0
-		return v, nil
-	}
-	v.user, v.tags, v.login = true, users[at].Tags, answers[2].status == 0
-	var held []struct {
-		VHost string
-		permissions
-	}
-	if err := answers[3].read(s, &held); err != nil {
-		return v, err
-	}
-	for _, p := range held {
-		if p.VHost == s.vhost {
+	for _, p := range d.Permissions {
+		if p.VHost == s.vhost && p.User == s.user {
 			v.permissions = &p.permissions
 		}
 	}
+	at := slices.IndexFunc(d.Users, func(u user) bool { return u.Name == s.user })
+	if at < 0 {
+		return v, nil
+	}
+	v.user, v.tags = true, d.Users[at].Tags
+	if s.password == "" {
+		return v, nil
+	}
+	login, known := d.Users[at].has(s.password)
+	if !known {
+		if answers, err = s.run(ctx, r, "login"); err != nil {
+			return v, err
+		}
+		login = answers[0].status == 0
+	}
+	v.login = login
 	return v, nil
 }
 
@@ -227,9 +219,7 @@ ctl() { rabbitmqctl -q "$@" 2>&1 </dev/null; }
 told() { printf '%s\n' "$password" | rabbitmqctl -q "$@" 2>&1; }
 for step; do
 	case $step in
-	vhosts) out=$(ctl --formatter json list_vhosts name) ;;
-	users) out=$(ctl --formatter json list_users) ;;
-	permissions) out=$(ctl --formatter json list_user_permissions "$user") ;;
+	definitions) out=$(ctl export_definitions -) ;;
 	login) out=$(told authenticate_user "$user") ;;
 	add-vhost) out=$(ctl add_vhost "$vhost") ;;
 	add-user) out=$(told add_user "$user") ;;
@@ -328,15 +318,4 @@ func (a answer) failure(s session) error {
 		text = "there is no rabbitmqctl on the node"
 	}
 	return fmt.Errorf("rabbitmq %s: %w: %s ended with status %d: %s", s.server, ErrConnect, a.step, a.status, text)
-}
-
-// read decodes the JSON that a step printed.
-func (a answer) read(s session, to any) error {
-	if a.status != 0 {
-		return a.failure(s)
-	}
-	if err := json.Unmarshal([]byte(a.text), to); err != nil {
-		return fmt.Errorf("rabbitmq %s: %w: %s printed no JSON", s.server, ErrConnect, a.step)
-	}
-	return nil
 }
