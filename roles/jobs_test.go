@@ -1,7 +1,10 @@
 package roles
 
 import (
+	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	"glancectl/proposals"
 	"glancectl/provision"
 	"glancectl/provision/cron"
+	"glancectl/provision/localhost"
 )
 
 // The entry that lands on a node is read back as what it was made of, and the
@@ -159,4 +163,51 @@ func TestJobStates(t *testing.T) {
 			t.Errorf("%s: next at %v; want it to come", test.name, s.Next)
 		}
 	}
+}
+
+// Watch learns of the jobs in an observation that finds nothing to do.
+func TestWatch(t *testing.T) {
+	p := single()
+	node := p.Node(p.Glance.Nodes[0])
+	node.Root = t.TempDir()
+	jobs, err := Jobs(p, node.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := `{"version":1,"runs":[{"pid":1,"start":"2026-11-20T01:00:00Z","end":"2026-11-20T01:00:01Z","result":"failed","error":"the store is away"}]}`
+	for name, text := range map[string]string{jobs[0].On.Entry: "1 * * * * glance /usr/bin/glance-scrubber\n", jobs[0].On.Record: record} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var told []JobState
+	stage, err := Watch(p, func(_ string, states []JobState) { told = states })
+	if err != nil {
+		t.Fatal(err)
+	}
+	trips := 0
+	connect := func(_ context.Context, name string) (provision.Host, error) {
+		return counted{localhost.New(name), &trips}, nil
+	}
+	plan, err := provision.Observe(t.Context(), []provision.Stage{stage}, connect, provision.Options{Proposal: p.Name})
+	if err != nil || plan.Err() != nil || !plan.Empty() || trips != 1 {
+		t.Errorf("Observe = %v, %v, empty %v, %d round trips; want nothing to do, found out in one", err, plan.Err(), plan.Empty(), trips)
+	}
+	if len(told) != 1 || !strings.Contains(told[0].Warning, "failed: the store is away") || told[0].Next.IsZero() {
+		t.Errorf("the jobs are %+v; want the scrubber, which failed", told)
+	}
+}
+
+// counted is a host that counts what it is asked to run.
+type counted struct {
+	provision.Host
+	trips *int
+}
+
+func (c counted) Run(ctx context.Context, cmd provision.Cmd) (provision.Result, error) {
+	*c.trips++
+	return c.Host.Run(ctx, cmd)
 }

@@ -181,21 +181,25 @@ func TestDefectsOfTheBarclamp(t *testing.T) {
 	g := p.Glance
 	g.UseSyslog = true
 	g.Database.IdleTimeout = 99 * time.Second
+	g.ScrubTime = 7 * time.Minute
+	g.Cache.MaxSize, g.Cache.ExtraToFree = 12345, 0.35
+	g.Cache.GracePeriod, g.Cache.StallTimeout = 11*time.Second, 22*time.Second
 	for _, test := range []struct {
 		file, section, key, want string
 	}{
 		{"/etc/glance/glance-api.conf", "DEFAULT", "delayed_delete", "True"},
 		{"/etc/glance/glance-scrubber.conf", "DEFAULT", "delayed_delete", "True"},
-		{"/etc/glance/glance-scrubber.conf", "DEFAULT", "scrub_time", "43200"},
+		{"/etc/glance/glance-scrubber.conf", "DEFAULT", "scrub_time", "420"},
 		{"/etc/glance/glance-scrubber.conf", "glance_store", "swift_store_config_file", "/etc/glance/glance-swift.conf"},
 		{"/etc/glance/glance-registry.conf", "DEFAULT", "use_syslog", "True"},
 		{"/etc/glance/glance-registry.conf", "database", "connection_recycle_time", "99"},
 		{"/etc/glance/glance-api.conf", "DEFAULT", "pid_file", "/var/run/glance/glance-api.pid"},
 		{"/etc/glance/glance-api.conf", "oslo_concurrency", "lock_path", "/var/lib/glance/lock"},
-		{"/etc/glance/glance-pruner.conf", "DEFAULT", "image_cache_max_size", "10737418240"},
-		{"/etc/glance/glance-pruner.conf", "DEFAULT", "image_cache_percent_extra_to_free", "0.2"},
-		{"/etc/glance/glance-reaper.conf", "DEFAULT", "image_cache_stall_time", "86400"},
-		{"/etc/glance/glance-cache.conf", "DEFAULT", "image_cache_stall_time", "86400"},
+		{"/etc/glance/glance-pruner.conf", "DEFAULT", "image_cache_max_size", "12345"},
+		{"/etc/glance/glance-pruner.conf", "DEFAULT", "image_cache_percent_extra_to_free", "0.35"},
+		{"/etc/glance/glance-reaper.conf", "DEFAULT", "image_cache_stall_time", "22"},
+		{"/etc/glance/glance-reaper.conf", "DEFAULT", "image_cache_invalid_entry_grace_period", "11"},
+		{"/etc/glance/glance-cache.conf", "DEFAULT", "image_cache_stall_time", "22"},
 	} {
 		if got := option(t, p, test.file, test.section, test.key); got != test.want {
 			t.Errorf("%s: [%s] %s = %s; want %s", test.file, test.section, test.key, got, test.want)
