@@ -208,8 +208,9 @@ func fileName(ns *metadef.Namespace, taken map[string]bool) string {
 	return name
 }
 
-// replaceFile writes a file that is there whole, or as it was before.
-func replaceFile(name string, data []byte) (err error) {
+// replaceFile writes a file that is there whole, or as it was before. More is
+// done with it before it is there.
+func replaceFile(name string, data []byte, more ...func(*os.File) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), ".export-*")
 	if err != nil {
 		return err
@@ -220,6 +221,9 @@ func replaceFile(name string, data []byte) (err error) {
 		}
 	}()
 	_, err = f.Write(data)
+	for _, do := range more {
+		err = errors.Join(err, do(f))
+	}
 	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ func changeRuns(base, job string, change func([]jobRun) []jobRun) error {
 	if err := os.MkdirAll(filepath.Dir(base), 0o750); err != nil {
 		return err
 	}
-	lock, err := os.OpenFile(base+".runs.lock", os.O_RDWR|os.O_CREATE, 0o640)
+	lock, err := openShared(base + ".runs.lock")
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func changeRuns(base, job string, change func([]jobRun) []jobRun) error {
 	if text, err = json.MarshalIndent(r, "", " "); err != nil {
 		return err
 	}
-	return replaceFile(base+".runs", append(text, '\n'))
+	return replaceFile(base+".runs", append(text, '\n'), giveAway)
 }
 
 // kept are the latest runs. One that goes on is not forgotten over those that

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -261,6 +262,36 @@ func TestJobsRecordTheirRuns(t *testing.T) {
 	}
 	if log, err := runJob(t, service.RunPruner, service.Options{Files: []string{unwritable}}); err != nil || !strings.Contains(log, "this run is not recorded") || !strings.Contains(log, "finished") {
 		t.Errorf("a run that cannot be recorded: %v, %s", err, log)
+	}
+}
+
+// What root leaves that runs a job by hand is the service's, so that the next
+// run of cron can use it.
+func TestJobsOfRoot(t *testing.T) {
+	s := newSite(t)
+	scrubber := s.conf("scrubber", "[DEFAULT]\nlog_file = DIR/log/scrubber.log\n")
+	owner := os.Geteuid()
+	if owner == 0 {
+		owner = 65534
+	}
+	for _, dir := range []string{"lock", "log"} {
+		if err := errors.Join(os.Mkdir(s.path(dir), 0o750), os.Chown(s.path(dir), owner, -1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if _, err := runJob(t, service.RunScrubber, service.Options{Files: []string{scrubber}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"lock/glance-scrubber.lock", "lock/glance-scrubber.runs", "lock/glance-scrubber.runs.lock", "log/scrubber.log"} {
+		info, err := os.Stat(s.path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uid := info.Sys().(*syscall.Stat_t).Uid; int(uid) != owner {
+			t.Errorf("%s belongs to user %d; want %d, as its directory does", name, uid, owner)
+		}
 	}
 }
 
