@@ -1,7 +1,10 @@
 package cron_test
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"io"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -143,5 +146,42 @@ func TestTail(t *testing.T) {
 	}
 	if err := j.Tail(t.Context(), localhost.New("here"), &b, 2, false); err != nil || b.String() != "two\nthree\n" {
 		t.Errorf("Tail = %q, %v; want the last two lines", b.String(), err)
+	}
+}
+
+// Following shows what is there and what comes, until nobody wants it any more.
+func TestTailFollows(t *testing.T) {
+	j, _ := sample(t)
+	if err := os.WriteFile(j.Log, []byte("one\ntwo\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, w := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		err := j.Tail(ctx, localhost.New("here"), w, 1, true)
+		w.Close()
+		ended <- err
+	}()
+	lines := bufio.NewScanner(r)
+	for _, want := range []string{"two", "three"} {
+		if !lines.Scan() || lines.Text() != want {
+			t.Errorf("line %q; want %q", lines.Text(), want)
+		}
+		f, err := os.OpenFile(j.Log, os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString("three\n"); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	cancel()
+	for lines.Scan() {
+		continue // what came meanwhile
+	}
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Tail = %v; want that it was told to end", err)
 	}
 }

@@ -119,6 +119,7 @@ func (r JobList) text(p *paper) {
 	if t.rows > 1 {
 		p.print("\n%s", t.String())
 	}
+	var warnings []string
 	for _, n := range r.Nodes {
 		if n.Error != "" {
 			p.print("\n%s\n", p.in(bold, n.Node))
@@ -126,12 +127,18 @@ func (r JobList) text(p *paper) {
 		}
 		for _, j := range n.Jobs {
 			if j.Warning != "" {
-				p.print("\n%s %s on %s: %s\n", p.in(yellow, "warning:"), j.Job, n.Node, j.Warning)
+				warnings = append(warnings, fmt.Sprintf("%s on %s: %s", j.Job, n.Node, j.Warning))
 			}
 			if j.Actual != "" {
-				p.print("\n%s %s on %s: cron has the schedule %q until the next apply\n", p.in(yellow, "warning:"), j.Job, n.Node, j.Actual)
+				warnings = append(warnings, fmt.Sprintf("%s on %s: cron has the schedule %q until the next apply", j.Job, n.Node, j.Actual))
 			}
 		}
+	}
+	for i, text := range warnings {
+		if i == 0 {
+			p.print("\n")
+		}
+		p.print("%s %s\n", p.in(yellow, "warning:"), text)
 	}
 }
 
