@@ -162,10 +162,11 @@ func (s *Server) conn(c net.Conn) {
 	}
 	cfg := &ssh.ServerConfig{
 		MaxAuthTries: 20,
-		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		PublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 			if s.RefuseAuth.Load() || string(key.Marshal()) != string(s.client.Marshal()) {
 				return nil, errors.New("no such key")
 			}
+			s.LastUser.Store(meta.User()) // before the client knows that it is in
 			return nil, nil
 		},
 	}
@@ -177,7 +178,6 @@ func (s *Server) conn(c net.Conn) {
 		return
 	}
 	s.Logins.Add(1)
-	s.LastUser.Store(sc.User())
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
