@@ -198,13 +198,19 @@ func (r *replicator) server(ctx context.Context, address, side, token string) (*
 // empty is that of nobody.
 func (r *replicator) copier(ctx context.Context, from, to string) (*replica.Copier, error) {
 	p := r.o.Replication
-	var source, target *client.Client
-	var err error
+	var source replica.Source
+	var target *client.Client
 	if from != "" {
-		if source, err = r.server(ctx, from, "SOURCE_", p.SourceToken); err != nil {
+		c, err := r.server(ctx, from, "SOURCE_", p.SourceToken)
+		if err != nil {
 			return nil, err
 		}
+		source = c
+		if has, err := c.Has(ctx, "v2"); err == nil && !has {
+			source = c.Version1()
+		}
 	}
+	var err error
 	if to != "" {
 		if target, err = r.server(ctx, to, "TARGET_", p.TargetToken); err != nil {
 			return nil, err

@@ -409,6 +409,40 @@ func TestReplicateOldDumps(t *testing.T) {
 	}
 }
 
+// TestReplicateFromVersion1: a source that has no other version, as the oldest
+// releases, is read by that.
+func TestReplicateFromVersion1(t *testing.T) {
+	noEnvironment(t)
+	_, from := region(t)
+	_, to := region(t)
+	furnish(from)
+	u, err := url.Parse(from.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(u)
+	old := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/") {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusMultipleChoices)
+		_, _ = io.WriteString(w, `{"versions": [{"id": "v1.1", "status": "CURRENT"}, {"id": "v1.0", "status": "SUPPORTED"}]}`)
+	}))
+	defer old.Close()
+	for _, args := range [][]string{{"size", old.URL}, {"livecopy", old.URL, to.url}, {"compare", old.URL, to.url}, {"dump", old.URL, t.TempDir()}} {
+		want := "=0"
+		if args[0] == "size" {
+			want = "Total size is 48 bytes (48.0 B) across 5 images\n=0"
+		}
+		if got, said := replicate(t, service.Options{}, args...); got != want {
+			t.Errorf("glance-replicator %s = %s\nwant %s\n%s", args, got, want, said)
+		}
+	}
+	to.want(200, "shared data", "GET", "/v2/images/"+shared+"/file", "", as("bob")...)
+	to.want(200, `"os_distro": "x~y/z"`, "GET", "/v2/images/"+public, "", as("carol")...)
+}
+
 // TestReplicateTells: a copy that takes a while says how far it is.
 func TestReplicateTells(t *testing.T) {
 	noEnvironment(t)

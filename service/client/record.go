@@ -218,7 +218,11 @@ func memberPath(id, project string) string {
 // service does not give a part: start is where it begins. The caller closes
 // it.
 func (c *Client) Download(ctx context.Context, id string, from int64) (data io.ReadCloser, start int64, err error) {
-	r, err := c.authorized(ctx, http.MethodGet, "/v2/images/"+url.PathEscape(id)+"/file", nil)
+	return c.download(ctx, "/v2/images/"+url.PathEscape(id)+"/file", from)
+}
+
+func (c *Client) download(ctx context.Context, path string, from int64) (data io.ReadCloser, start int64, err error) {
+	r, err := c.authorized(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -4,8 +4,8 @@
 // Package service hands it a client for each side and says what is copied. An
 // image appears at its target when it is whole: until then it is private and
 // has no data, a file has a temporary name. Whatever breaks off, the next run
-// finishes. The room speaks version 2 of the Images API by package client
-// and knows neither Keystone nor how a service works inside.
+// finishes. It speaks version 2 of the Images API by package client, to a source
+// version 1 if that has no other, and knows neither Keystone nor how a service works inside.
 package replica
 
 import (
@@ -34,16 +34,25 @@ type Options struct {
 	Pause    func(n int) <-chan time.Time // before something is tried again, from 0 on; nil means a while that grows
 }
 
+// A Source is an image service that images are taken from.
+type Source interface {
+	Records(ctx context.Context) ([]client.Record, error)
+	Record(ctx context.Context, id string) (client.Record, error)
+	Members(ctx context.Context, id string) ([]client.Member, error)
+	Download(ctx context.Context, id string, from int64) (data io.ReadCloser, start int64, err error)
+}
+
 // A Copier copies images. It is used by one goroutine.
 type Copier struct {
-	source, target *client.Client // a side that is a directory is nil
-	o              Options
-	failed, seen   int
+	source       Source
+	target       *client.Client // a side that is a directory is nil
+	o            Options
+	failed, seen int
 }
 
 // New returns a copier between two services. One that a command does not ask
 // may be nil.
-func New(source, target *client.Client, o Options) *Copier {
+func New(source Source, target *client.Client, o Options) *Copier {
 	if o.Chunk <= 0 {
 		o.Chunk = 64 << 10
 	}
@@ -196,7 +205,7 @@ func (c *Copier) at(ctx context.Context, there map[string]client.Record, id stri
 
 // withMembers adds to what a service told of an image whom it is shared with,
 // if the caller may know.
-func (c *Copier) withMembers(ctx context.Context, at *client.Client, r *client.Record) (*image, error) {
+func (c *Copier) withMembers(ctx context.Context, at Source, r *client.Record) (*image, error) {
 	im := &image{Record: *r}
 	if r.Visibility != "shared" || slices.Contains(c.o.Leave, membersName) {
 		return im, nil
