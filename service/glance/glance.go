@@ -151,6 +151,13 @@ type Catalog interface {
 	RemoveMember(ctx context.Context, id ID, projectID string) error
 }
 
+// A BareCatalog is a Catalog that reads an image sooner if nobody asks where its
+// data is.
+type BareCatalog interface {
+	// GetBare is Get, not of a deleted image, and without its locations.
+	GetBare(ctx context.Context, id ID) (*Image, error)
+}
+
 // A Store keeps image data under image IDs.
 type Store interface {
 	// Scheme is the scheme of the URLs that the store makes, such as "file".

@@ -20,6 +20,7 @@ import (
 // a *Refusal. Images is safe for concurrent use.
 type Images struct {
 	catalog  Catalog
+	bare     BareCatalog // nil if images are not to be read without locations
 	stores   *backends
 	o        Options
 	newTally func() tally
@@ -129,9 +130,13 @@ func New(catalog Catalog, stores []Backend, o Options) (*Images, error) {
 	if !ok && (o.StorageQuota > 0 || o.Limits != nil) {
 		return nil, errors.New("quotas: the catalog does not know what is used")
 	}
-	return &Images{
+	s := &Images{
 		catalog: catalog, stores: backends, o: o, newTally: newTallies(o.HashAlgo), imports: imports, quotas: quotas{UsageCatalog: usage},
-	}, nil
+	}
+	if bare, ok := catalog.(BareCatalog); ok && !o.Locations.Shown && !backends.named {
+		s.bare = bare
+	}
+	return s, nil
 }
 
 // DiskFormats returns the disk formats that an image may have.
@@ -148,6 +153,26 @@ func (s *Images) Get(ctx context.Context, id ID) (*Image, error) {
 		return nil, err
 	}
 	return s.shown(CallerFrom(ctx), im), nil
+}
+
+// GetBare is Get, but the image may come without its locations if nothing that
+// callers see depends on them.
+func (s *Images) GetBare(ctx context.Context, id ID) (*Image, error) {
+	if s.bare == nil {
+		return s.Get(ctx, id)
+	}
+	im, err := s.bare.GetBare(ctx, id)
+	if im, err = s.seen(ctx, id, im, err); err != nil {
+		return nil, err
+	}
+	c := CallerFrom(ctx)
+	if gone(im) {
+		return nil, noImage(id)
+	}
+	if !s.o.Policy.Allows(c, GetImage, Target{Image: im}) {
+		return nil, errHidden
+	}
+	return s.shown(c, im), nil
 }
 
 // find returns the image with all its properties, if the caller can see it.
@@ -179,19 +204,28 @@ func (s *Images) findFor(ctx context.Context, id ID, r Rule) (*Image, error) {
 // see returns an image that exists for the caller, whatever the rules are.
 func (s *Images) see(ctx context.Context, id ID, deleted bool) (*Image, error) {
 	im, err := s.catalog.Get(ctx, id, deleted)
+	if im, err = s.seen(ctx, id, im, err); err != nil {
+		return nil, err
+	}
+	if gone(im) && !deleted {
+		return nil, noImage(id)
+	}
+	return im, nil
+}
+
+// seen returns what the catalog has answered if it exists for the caller.
+func (s *Images) seen(ctx context.Context, id ID, im *Image, err error) (*Image, error) {
 	if errors.Is(err, ErrNotFound) {
 		return nil, noImage(id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get image %s: %w", id, err)
 	}
-	c := CallerFrom(ctx)
-	visible, err := s.visible(ctx, c, im)
+	visible, err := s.visible(ctx, CallerFrom(ctx), im)
 	if err != nil {
 		return nil, fmt.Errorf("get image %s: %w", id, err)
 	}
-	gone := im.Status == Deleted || im.Status == PendingDelete
-	if !visible || gone && !deleted {
+	if !visible {
 		return nil, noImage(id)
 	}
 	return im, nil

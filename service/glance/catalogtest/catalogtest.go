@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) glance.Catalog) {
 		{"create and get", createAndGet},
 		{"create twice", createTwice},
 		{"get", getMissing},
+		{"get without locations", getBare},
 		{"text", text},
 		{"wide characters", wideCharacters},
 		{"ended context", endedContext},

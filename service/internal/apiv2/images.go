@@ -71,7 +71,11 @@ func (a *API) showImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	im, err := a.images.Get(r.Context(), id)
+	get := a.images.GetBare
+	if a.o.ShowDirectURL {
+		get = a.images.Get
+	}
+	im, err := get(r.Context(), id)
 	if err != nil {
 		return err
 	}

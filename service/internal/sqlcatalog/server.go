@@ -52,6 +52,13 @@ func (c *Catalog) connect(to *mysql.Config, o Options) error {
 		})
 		return list, err
 	}}
+	c.bare = &gatherer{read: func(ctx context.Context, ids []glance.ID) (list []*glance.Image, err error) {
+		err = c.lanes.use(ctx, func() error {
+			list, err = c.readBare(ctx, ids)
+			return err
+		})
+		return list, err
+	}}
 	c.readers.SetConnMaxLifetime(o.IdleTimeout)
 	c.readers.SetMaxIdleConns(cmp.Or(o.Keep, o.MaxOpen))
 	c.readers.SetMaxOpenConns(o.MaxOpen)

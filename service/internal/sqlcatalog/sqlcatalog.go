@@ -61,8 +61,10 @@ type Catalog struct {
 	// prepared has the plans of what is read most; nil for SQLite, which has no
 	// use for them.
 	prepared *prepared
-	// gatherer asks for images and sharer for lists, likewise.
+	// gatherer asks for images, bare for images without their locations, and
+	// sharer for lists, likewise.
 	gatherer *gatherer
+	bare     *gatherer
 	sharer   *turns.Group[[]*glance.Image]
 	lanes    *lanes // at the connections to a server; nil for SQLite
 	now      func() time.Time
@@ -72,10 +74,17 @@ type Catalog struct {
 	// that many.
 	window int
 	few    atomic.Int64
+	// rowsEach is how many rows of a join are read for an image. Until wide, in
+	// Unix nanoseconds, there are images with more.
+	rowsEach int
+	wide     atomic.Int64
 }
 
 // The suite in catalogtest holds Catalog to the interface's comments.
-var _ glance.Catalog = (*Catalog)(nil)
+var (
+	_ glance.Catalog     = (*Catalog)(nil)
+	_ glance.BareCatalog = (*Catalog)(nil)
+)
 
 // Open returns the catalog at a URL as SQLAlchemy writes it:
 // mysql+pymysql://USER:PASSWORD@HOST:PORT/DATABASE?charset=utf8 or
@@ -90,7 +99,7 @@ func Open(url string, o Options) (*Catalog, error) {
 	if t.dialect.seal, err = seal.New(o.Key); err != nil {
 		return nil, err
 	}
-	c := &Catalog{target: t, now: o.Now, owner: o.Owner, window: 2000}
+	c := &Catalog{target: t, now: o.Now, owner: o.Owner, window: 2000, rowsEach: rowsEach}
 	if c.now == nil {
 		c.now = time.Now
 	}

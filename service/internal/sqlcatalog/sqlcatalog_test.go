@@ -50,12 +50,12 @@ func TestSQLite(t *testing.T) {
 	catalogtest.Run(t, func(t *testing.T) glance.Catalog { return synced(t, sqliteURL(t)) })
 }
 
-// The suite's catalogs are small. With a small window their pages are looked
-// for in both ways, too.
+// The suite's catalogs are small. With small windows their pages are looked for
+// in both ways, and images read in both, too.
 func TestSQLiteSmallWindow(t *testing.T) {
 	catalogtest.Run(t, func(t *testing.T) glance.Catalog {
 		c := synced(t, sqliteURL(t))
-		c.window = 3
+		c.window, c.rowsEach = 3, 4
 		return c
 	})
 }
@@ -79,7 +79,7 @@ func TestMariaDBSmallWindow(t *testing.T) {
 	catalogtest.Run(t, func(t *testing.T) glance.Catalog {
 		wipe(t, url)
 		c := synced(t, url)
-		c.window = 3
+		c.window, c.rowsEach = 3, 4
 		return c
 	})
 }
