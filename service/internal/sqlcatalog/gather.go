@@ -2,6 +2,7 @@ package sqlcatalog
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -17,16 +18,18 @@ const (
 )
 
 // A gatherer asks for many images at once. As long as the database has little
-// to do, every image is asked for by itself and at once; those that are wanted
-// while it is busy go together in the next statement. An image is never asked
-// for before it is wanted: what somebody has changed before is seen.
+// to do, every image is asked for at once, with those that are asked for in the
+// same moment; those that are wanted while it is busy go together in the next
+// statement. An image is never asked for before it is wanted: what somebody has
+// changed before is seen.
 type gatherer struct {
 	// read returns those of the images that there are.
 	read func(ctx context.Context, ids []glance.ID) ([]*glance.Image, error)
 
-	mu      sync.Mutex
-	flying  int
-	waiting []*want
+	mu       sync.Mutex
+	flying   int
+	boarding bool // one that flies is about to take all who wait
+	waiting  []*want
 }
 
 // A want is an image that somebody waits for.
@@ -40,18 +43,14 @@ type want struct {
 // get returns an image that nobody else has, nil if there is none.
 func (g *gatherer) get(ctx context.Context, id glance.ID) (*glance.Image, error) {
 	w := &want{id: id, done: make(chan struct{})}
-	g.mu.Lock()
-	if g.flying < flights {
-		g.flying++
-		g.mu.Unlock()
-		g.serve(ctx, []*want{w})
-		if next := g.next(); next != nil {
-			go g.fly(context.WithoutCancel(ctx), next)
-		}
-		return w.im, w.err
+	if g.add(w) {
+		g.fly(ctx)
 	}
-	g.waiting = append(g.waiting, w)
-	g.mu.Unlock()
+	select {
+	case <-w.done: // as a rule, if it has flown
+		return w.im, w.err
+	default:
+	}
 	patience := time.NewTimer(alone)
 	defer patience.Stop()
 	select {
@@ -66,24 +65,56 @@ func (g *gatherer) get(ctx context.Context, id glance.ID) (*glance.Image, error)
 	}
 }
 
-// fly serves those who wait until there are none.
-func (g *gatherer) fly(ctx context.Context, batch []*want) {
-	for batch != nil {
-		g.serve(ctx, batch)
-		batch = g.next()
+// add has w wait, and returns whether the caller is to fly.
+func (g *gatherer) add(w *want) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, w)
+	if g.flying == flights || g.boarding {
+		return false
+	}
+	g.flying++
+	g.boarding = true
+	return true
+}
+
+// fly serves those who wait, and has those who have come meanwhile served.
+func (g *gatherer) fly(ctx context.Context) {
+	g.serve(ctx, g.board())
+	if g.again() {
+		go func() {
+			for ctx := context.WithoutCancel(ctx); ; {
+				g.serve(ctx, g.board())
+				if !g.again() {
+					return
+				}
+			}
+		}()
 	}
 }
 
-// next returns who waits by now; with nil the flight has ended.
-func (g *gatherer) next() []*want {
+// board returns all who wait. Whoever is ready to ask now is let in first: this
+// costs the others nothing but the work that is to be done anyway.
+func (g *gatherer) board() []*want {
+	runtime.Gosched()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	batch := g.waiting
-	g.waiting = nil
-	if batch == nil {
-		g.flying--
-	}
+	g.waiting, g.boarding = nil, false
 	return batch
+}
+
+// again returns whether to fly once more; else the flight has ended. Nobody is
+// left behind: who waits while another one boards goes with that.
+func (g *gatherer) again() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 || g.boarding {
+		g.flying--
+		return false
+	}
+	g.boarding = true
+	return true
 }
 
 // serve gets what a batch wants.
