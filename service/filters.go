@@ -2,6 +2,7 @@ package service
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -118,17 +119,22 @@ const step = 1 << 20
 
 // ReadFrom implements io.ReaderFrom, so that files can be sent by the system.
 func (t *transfer) ReadFrom(r io.Reader) (n int64, err error) {
-	for {
+	all, ok := r.(*io.LimitedReader)
+	if !ok {
+		all = &io.LimitedReader{R: r, N: math.MaxInt64}
+	}
+	for all.N > 0 {
 		t.extend()
-		m, err := io.CopyN(t.ResponseWriter, r, step)
-		n += m
-		if err == io.EOF {
-			return n, nil
-		}
-		if err != nil {
+		// What is inside sees a file only if there is one limit around it.
+		part := &io.LimitedReader{R: all.R, N: min(all.N, step)}
+		want := part.N
+		m, err := io.Copy(t.ResponseWriter, part)
+		n, all.N = n+m, all.N-m
+		if err != nil || m < want {
 			return n, err
 		}
 	}
+	return n, nil
 }
 
 // An upload is a request body whose every read has a deadline of its own.

@@ -104,6 +104,55 @@ func TestPatientSendsFiles(t *testing.T) {
 	}
 }
 
+// A recorder is a response that remembers what it was handed as files.
+type recorder struct {
+	*httptest.ResponseRecorder
+	files int
+}
+
+func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
+	l, ok := src.(*io.LimitedReader)
+	if _, is := l.R.(*os.File); ok && is {
+		r.files++
+	}
+	return io.Copy(r.Body, src)
+}
+
+// TestPatientKeepsFiles checks that each step of a file is still a file, behind
+// one limit: the system sends nothing else by itself.
+func TestPatientKeepsFiles(t *testing.T) {
+	data := bytes.Repeat([]byte("0123456789abcdef"), 3*step/16)
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		limit int64
+		want  int
+	}{{0, 3 * step}, {2*step + 10, 2*step + 10}, {4 * step, 3 * step}} {
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		src := io.Reader(f)
+		if test.limit > 0 {
+			src = io.LimitReader(f, test.limit)
+		}
+		w := &recorder{ResponseRecorder: httptest.NewRecorder()}
+		tr := &transfer{ResponseWriter: w, control: http.NewResponseController(w), limit: time.Minute}
+		n, err := tr.ReadFrom(src)
+		if n != int64(test.want) || err != nil || !bytes.Equal(w.Body.Bytes(), data[:test.want]) {
+			t.Errorf("with limit %d: ReadFrom = %d, %v with %d bytes; want %d", test.limit, n, err, w.Body.Len(), test.want)
+		}
+		if want := (test.want + step - 1) / step; w.files < want {
+			t.Errorf("with limit %d: %d files were handed on; want %d", test.limit, w.files, want)
+		}
+	}
+}
+
 // TestStalledDownloadIsBrokenOff has a client that takes nothing.
 func TestStalledDownloadIsBrokenOff(t *testing.T) {
 	ended := make(chan error, 1)

@@ -83,9 +83,20 @@ func (d *Data) Empty() bool {
 }
 
 // Open returns n bytes from off on, all that is left when n is negative. The
-// caller closes the reader. ErrNotFound if the image has no data; otherwise
+// caller closes the reader, and had best io.Copy it, which it does its own way. ErrNotFound if the image has no data; otherwise
 // the error of the last location, when none of them could be opened.
 func (d *Data) Open(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+	rc, err := d.open(ctx, off, n)
+	if err != nil || d.Image.Size == nil {
+		return rc, err
+	}
+	if n < 0 {
+		n = *d.Image.Size - off
+	}
+	return &download{rc, n, &d.images.blocks}, nil
+}
+
+func (d *Data) open(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	fetch := func(off, n int64) (io.ReadCloser, error) { return d.fetch(ctx, off, n) }
 	if d.images.o.Cache == nil {
 		return fetch(off, n)

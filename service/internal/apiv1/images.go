@@ -137,15 +137,11 @@ func (a *API) data(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-const sendSize = 256 << 10
-
 // send copies n bytes to the client and returns how many it sent. It is too
 // late for an answer when that fails; the connection then ends short, which the
 // client sees.
 func (a *API) send(w http.ResponseWriter, r *http.Request, rc io.Reader, n int64) int64 {
-	// Plain copying with a large buffer, and not sendfile, which io.Copy would
-	// choose and which is the slower of the two.
-	sent, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{rc}, make([]byte, min(sendSize, n)))
+	sent, err := io.Copy(w, rc)
 	if r.Context().Err() != nil {
 		return sent // the client went away
 	}

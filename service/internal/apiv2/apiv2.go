@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"sync"
 
 	"glancectl/service/glance"
 	"glancectl/service/glance/metadef"
@@ -51,7 +50,6 @@ type API struct {
 	table      []route
 	versions   []version
 	peers      *http.Client // for what other services have staged
-	buffers    sync.Pool    // of *[sendSize]byte, for downloads
 	lists      turns.Group[[]byte]
 }
 

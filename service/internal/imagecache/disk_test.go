@@ -81,6 +81,53 @@ func TestHitGoesOnFromStore(t *testing.T) {
 	}
 }
 
+// cutting is a connection that makes the disk fail when it has got some of a
+// file.
+type cutting struct {
+	bytes.Buffer
+	cut func()
+	err error
+}
+
+func (c *cutting) ReadFrom(r io.Reader) (int64, error) {
+	n, err := io.CopyN(&c.Buffer, r, 500_000)
+	c.cut()
+	return n, errors.Join(err, c.err)
+}
+
+// An entry is handed to a connection as a file. If the disk fails meanwhile
+// the rest comes from the store, and if it is the connection, nothing does.
+func TestHitIsSent(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		keep    int64 // of the file
+		err     error
+		fetches int64
+		want    int
+	}{
+		{"the file gets shorter", 10, nil, 1, 900_000},
+		{"the disk fails", 10, errors.New("input/output error"), 1, 900_000},
+		{"the connection ends", 1_000_000, errors.New("broken pipe"), 0, 500_000},
+		{"in two pieces", 1_000_000, nil, 0, 900_000},
+	} {
+		c, _ := newCache(t, Options{})
+		im := newImage(1, 1_000_000)
+		download(t, c, im)
+		before := im.fetches.Load()
+		r, err := c.Open(t.Context(), im.Image, 1000, 900_000, im.fetch)
+		check(t, err)
+		to := &cutting{err: test.err, cut: func() { check(t, os.Truncate(c.data(im.ID), test.keep)) }}
+		n, err := io.Copy(to, r)
+		check(t, r.Close())
+		if (err != nil) != (test.want < 900_000) || n != int64(test.want) || !bytes.Equal(to.Bytes(), im.data[1000:1000+test.want]) {
+			t.Errorf("%s: copy = %d, %v with %d bytes; want %d of the image's data", test.name, n, err, to.Len(), test.want)
+		}
+		if got := im.fetches.Load() - before; int64(got) != test.fetches {
+			t.Errorf("%s: %d fetches; want %d", test.name, got, test.fetches)
+		}
+	}
+}
+
 // The cache's directory cannot be used at all.
 func TestDownloadWithoutDisk(t *testing.T) {
 	for _, sub := range []string{incompleteDir, stateDir, invalidDir} {

@@ -96,6 +96,17 @@ func (l *linked) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// WriteTo implements io.WriterTo: the store's file may be sent by the system.
+func (l *linked) WriteTo(w io.Writer) (int64, error) {
+	from, ok := l.ReadCloser.(io.WriterTo)
+	if !ok {
+		return io.Copy(w, struct{ io.Reader }{l})
+	}
+	n, err := from.WriteTo(w)
+	l.left -= n
+	return n, err
+}
+
 // Close implements io.Closer. A download that was broken off leaves nothing.
 func (l *linked) Close() error {
 	if w := l.fill; w != nil {

@@ -92,6 +92,28 @@ func TestLink(t *testing.T) {
 	empty(t, c)
 }
 
+// A download that is handed to a connection as a file counts as one that was
+// read, and one that breaks off does not.
+func TestLinkIsSent(t *testing.T) {
+	for _, whole := range []bool{true, false} {
+		c, _ := newCache(t, Options{})
+		im := newImage(1, 1_000_000)
+		r, err := c.Open(t.Context(), im.Image, 0, -1, from(t, keep(t, c, im.data), nil))
+		check(t, err)
+		to := &cutting{cut: func() {}}
+		if whole {
+			_, err = io.Copy(&to.Buffer, r)
+		} else {
+			_, err = io.Copy(to, r)
+		}
+		check(t, errors.Join(err, r.Close()))
+		check(t, c.Wait(t.Context()))
+		if c.Has(im.Image) != whole {
+			t.Errorf("sent whole: %t; it is an entry: %t", whole, c.Has(im.Image))
+		}
+	}
+}
+
 func TestLinkIsGivenUp(t *testing.T) {
 	for _, test := range []struct {
 		name   string

@@ -124,6 +124,35 @@ func (h *hit) Read(p []byte) (int, error) {
 	return h.rest.Read(p)
 }
 
+// WriteTo implements io.WriterTo. What can read from a file is given the file:
+// a network connection then has the system send it, without a copy.
+func (h *hit) WriteTo(w io.Writer) (n int64, err error) {
+	if to, ok := w.(io.ReaderFrom); ok && h.rest == nil {
+		n, err = h.send(to)
+	}
+	if err != nil || h.left == 0 {
+		return n, err
+	}
+	more, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{h}, make([]byte, bufferSize))
+	return n + more, err
+}
+
+// send gives the file to a connection. What the file does not yield is left to
+// be read, and is no error.
+func (h *hit) send(to io.ReaderFrom) (n int64, err error) {
+	if _, err := h.f.Seek(h.off, io.SeekStart); err != nil {
+		return 0, nil
+	}
+	n, err = to.ReadFrom(&io.LimitedReader{R: h.f, N: h.left})
+	h.off, h.left = h.off+n, h.left-n
+	if err != nil && h.left > 0 {
+		if _, broken := h.f.ReadAt(make([]byte, 1), h.off); broken != nil {
+			return n, nil // it was not the connection
+		}
+	}
+	return n, err
+}
+
 func (h *hit) Close() error {
 	err := h.f.Close()
 	if h.rest != nil {
