@@ -6,9 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/sha512"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -128,15 +130,50 @@ func (c *conn) fetch(path string, size int64) error {
 		return fmt.Errorf("download %s: answered %d with %d bytes; want %d", path, r.code, r.length, size)
 	}
 	left := size - int64(c.in.Buffered())
-	buf := make([]byte, 256<<10)
-	for left > 0 {
-		n, err := c.Read(buf[:min(int64(len(buf)), left)])
-		if err != nil {
-			return fmt.Errorf("download %s: %d bytes are missing: %w", path, left, err)
-		}
-		left -= int64(n)
+	if err := c.drop(&left); err != nil {
+		return fmt.Errorf("download %s: %d bytes are missing: %w", path, left, err)
 	}
 	return nil
+}
+
+// atOnce is how much of a download has to be there before the load generator
+// is woken up for it.
+const atOnce = mib
+
+// drop has the system throw away what is left of a download. The client of a
+// server has a machine of its own; here the two share the processors, and what
+// the client does with the data would be taken for the server's.
+func (c *conn) drop(left *int64) error {
+	raw, err := c.Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 4*atOnce) // nothing is written to it
+	var failed error
+	err = raw.Read(func(fd uintptr) (done bool) {
+		for *left > 0 && failed == nil {
+			n, _, err := syscall.Recvfrom(int(fd), buf[:min(int64(len(buf)), *left)], syscall.MSG_TRUNC)
+			switch {
+			case err == syscall.EAGAIN:
+				failed = wakeAt(fd, min(atOnce, *left))
+				return failed != nil
+			case err == syscall.EINTR:
+			case err != nil:
+				failed = err
+			case n == 0:
+				failed = io.ErrUnexpectedEOF
+			default:
+				*left -= int64(n)
+			}
+		}
+		return true
+	})
+	return errors.Join(err, failed)
+}
+
+// wakeAt has a socket count as readable when so much is there.
+func wakeAt(fd uintptr, n int64) error {
+	return syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, int(n))
 }
 
 // hashing measures the two digests that every upload needs, each alone, and
