@@ -274,8 +274,8 @@ proposal "p" {
 // that would take it too long.
 func TestLimits(t *testing.T) {
 	for _, src := range []string{
-		"x = " + strings.Repeat("(", 1e5), "x = " + strings.Repeat("[", 1e5), "x = " + strings.Repeat("!", 1e5), "x = " + strings.Repeat("b ? b : ", 1e5),
-		"x = " + strings.Repeat("b ? ", 1e5), "x = " + strings.Repeat("\"${", 1e5), strings.Repeat("a {\n", 1e5), "x = " + strings.Repeat("[for a in ", 1e5),
+		"x = " + strings.Repeat("(", 1e4), "x = " + strings.Repeat("[", 1e4), "x = " + strings.Repeat("!", 1e4), "x = " + strings.Repeat("b ? b : ", 1e4),
+		"x = " + strings.Repeat("b ? ", 1e4), "x = " + strings.Repeat("\"${", 1e4), strings.Repeat("a {\n", 1e4), "x = " + strings.Repeat("[for a in ", 1e4),
 	} {
 		_, diags := Load([]string{write(t, t.TempDir(), "p.hcl", src)}, Options{Env: environment()})
 		if len(diags) != 1 || diags[0].Summary != "the file nests deeper than 200 levels" {
@@ -297,7 +297,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s: reported:\n%s", number, got)
 		}
 	}
-	_, diags := Load([]string{write(t, t.TempDir(), "p.hcl.json", strings.Repeat("[", 1e5))}, Options{Env: environment()})
+	_, diags := Load([]string{write(t, t.TempDir(), "p.hcl.json", strings.Repeat("[", 1e4))}, Options{Env: environment()})
 	if len(diags) != 1 || diags[0].Summary != "the file nests deeper than 200 levels" {
 		t.Errorf("JSON: reported:\n%.500s", text(t, diags))
 	}
