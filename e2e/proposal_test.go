@@ -94,6 +94,10 @@ proposal "{{.Name}}" {
       enabled  = {{.Cache}}
       max_size = "64MiB"
     }
+    scrubber {
+      schedule = "* * * * *"
+      timeout  = "10m"
+    }
     config "glance-scrubber" {
       section "site" { note = var.note }
     }

@@ -6,10 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"glancectl/e2e/lab"
+	"glancectl/e2e/rig"
 )
 
 // TestMainJob is the life of one deployment, from a plan on bare machines to
@@ -35,6 +38,7 @@ func TestMainJob(t *testing.T) {
 		{"cache turned on and off", cacheTurned},
 		{"changed by hand, changed in the proposal", drift},
 		{"faults", faults},
+		{"cron on its own", cronRan},
 		{"no secret anywhere", noSecret},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, s, main) }) && part.name == "first apply" {
@@ -185,10 +189,13 @@ func (s *site) runCron(t *testing.T, node, file string) string {
 	return s.On(t, node, fmt.Sprintf("cd /; su -s /bin/sh glance -c %s", "'"+strings.ReplaceAll(command, "'", `'\''`)+"'"))
 }
 
-// cronJobs runs the entries with their exact lines; the scrubber removes the
-// data of an image in pending_delete.
+// cronJobs runs the scrubber by hand, which removes the data of an image in
+// pending_delete. Cron, which would do it every minute, rests meanwhile.
 func cronJobs(t *testing.T, s *site, d draft) {
 	const demo = ". /root/demo-openrc; cd /root; "
+	for _, node := range d.Nodes {
+		s.On(t, node, "systemctl stop cron")
+	}
 	s.On(t, "auth-node", demo+"openstack image create --file disk.qcow2 doomed >/dev/null")
 	id := s.On(t, "auth-node", demo+"openstack image show doomed -f value -c id")
 	file := "/var/lib/glance/images/" + id
@@ -196,7 +203,8 @@ func cronJobs(t *testing.T, s *site, d draft) {
 	if got := s.On(t, "image-1", "ls "+file); got != file {
 		t.Errorf("after a delayed delete: %q; want the data kept for the scrubber", got)
 	}
-	s.runCron(t, "image-1", "glance-scrubber")
+	p := d.Name + ".hcl"
+	s.Want(t, 0, []string{"done image-1: scrubber: 1 done, 8.0 MiB in "}, "job", "run", "--node", "image-1", p, "scrubber")
 	if got := s.On(t, "image-1", "ls "+file+" 2>/dev/null || echo gone"); got != "gone" {
 		t.Errorf("after the scrubber: %s; want it gone", got)
 	}
@@ -204,9 +212,35 @@ func cronJobs(t *testing.T, s *site, d draft) {
 	if status != "deleted\t1" {
 		t.Errorf("the image's row: %q; want it deleted", status)
 	}
-	if got := s.On(t, "image-1", "systemctl is-active cron"); got != "active" {
-		t.Errorf("cron is %s", got)
+	r := s.Want(t, 0, nil, "job", "list", p)
+	for _, want := range []string{
+		`(?m)^image-1  scrubber  \* \* \* \* \*  glance  20\S+ \S+ +\S+s  done +1 done, 8.0 MiB  20\S+ \S+:00$`,
+		`(?m)^image-2  scrubber  \* \* \* \* \*  glance  `,
+	} {
+		if !regexp.MustCompile(want).MatchString(r.Stdout) {
+			t.Errorf("want a line %s\n%v", want, r)
+		}
 	}
+	for _, node := range d.Nodes {
+		s.On(t, node, "systemctl start cron")
+	}
+}
+
+// cronRan sees what cron has started on its own, at the turn of a minute.
+func cronRan(t *testing.T, s *site, d draft) {
+	rig.Eventually(t, "a run that cron has started", func() bool {
+		r := s.Want(t, 0, nil, "job", "log", "--json", "--runs", "50", "--lines", "1", "--node", "image-1", d.Name+".hcl", "scrubber")
+		if line := r.Lines(t, "log_line")[0]["text"]; !strings.Contains(fmt.Sprint(line), " glance.scrubber ") {
+			t.Errorf("the log's last line: %v; want one of the scrubber", line)
+		}
+		return slices.ContainsFunc(r.Lines(t, "run"), func(run map[string]any) bool {
+			start, err := time.Parse(time.RFC3339, run["start"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return start.Second() < 3 && run["result"] == "done"
+		})
+	})
 }
 
 // cacheTurned turns the cache on: three more jobs that work; and off again.
