@@ -214,7 +214,7 @@ func cronJobs(t *testing.T, s *site, d draft) {
 	}
 	r := s.Want(t, 0, nil, "job", "list", p)
 	for _, want := range []string{
-		`(?m)^image-1  scrubber  \* \* \* \* \*  glance  20\S+ \S+ +\S+s  done +1 done, 8.0 MiB  20\S+ \S+:00$`,
+		`(?m)^image-1  scrubber  \* \* \* \* \*  glance  20\S+ \S+ +\S+s  done +1 done, 8.0 MiB +20\S+ \S+:00$`,
 		`(?m)^image-2  scrubber  \* \* \* \* \*  glance  `,
 	} {
 		if !regexp.MustCompile(want).MatchString(r.Stdout) {

@@ -2,7 +2,6 @@ package roles
 
 import (
 	"fmt"
-	"io/fs"
 	"net"
 	"path"
 	"slices"
@@ -21,8 +20,14 @@ type file struct {
 }
 
 // files returns every file of the node in the order they are written: what a
-// daemon reads first, then what starts it.
+// daemon reads first, then what starts it, then what starts jobs.
 func (s site) files() ([]file, error) {
+	files, err := s.installed()
+	return append(files, s.cronFiles()...), err
+}
+
+// installed are the files that are there before the tables and the daemons are.
+func (s site) installed() ([]file, error) {
 	files, err := s.configFiles()
 	if err != nil {
 		return nil, err
@@ -157,27 +162,36 @@ func (s site) configFile(name string, text []byte) file {
 	}
 }
 
-// systemFiles are the files by which the machine runs the processes.
+// systemFile is a file of the machine that everybody may read.
+func (s site) systemFile(name string, text []byte) file {
+	return file{RenderedFile: RenderedFile{Path: s.path(name), Mode: 0o644, Owner: s.root(), Group: s.root(), Content: text}}
+}
+
+// systemFiles are the files by which the machine runs the daemons and keeps
+// house for them.
 func (s site) systemFiles() []file {
-	add := func(name string, mode fs.FileMode, text []byte) file {
-		return file{RenderedFile: RenderedFile{Path: s.path(name), Mode: mode, Owner: s.root(), Group: s.root(), Content: text}}
-	}
 	logs := templates.Logs{User: s.g.User, Group: s.g.Group}
 	for _, e := range s.elements() {
 		logs.Files = append(logs.Files, s.path(e.LogFile))
 	}
 	files := []file{
-		add(s.m.Logrotate, 0o644, templates.Logrotate(logs)),
-		add(s.m.Tmpfiles, 0o644, templates.Tmpfiles(templates.RuntimeDir{
+		s.systemFile(s.m.Logrotate, templates.Logrotate(logs)),
+		s.systemFile(s.m.Tmpfiles, templates.Tmpfiles(templates.RuntimeDir{
 			Dir: s.path(s.g.PIDDirectory), User: s.g.User, Group: s.g.Group,
 		})),
 	}
 	for _, d := range s.m.Daemons {
-		files = append(files, add(s.unitFile(d), 0o644, s.unit(d)))
+		files = append(files, s.systemFile(s.unitFile(d), s.unit(d)))
 	}
+	return files
+}
+
+// cronFiles are the files by which cron starts the jobs.
+func (s site) cronFiles() []file {
+	var files []file
 	for _, j := range s.m.Jobs {
-		if s.scheduled(j) {
-			files = append(files, add(s.cronFile(j), 0o644, s.cron(j)))
+		if s.systemd() && s.scheduled(j) {
+			files = append(files, s.systemFile(s.cronFile(j), s.cron(j)))
 		}
 	}
 	return files

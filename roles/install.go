@@ -30,7 +30,7 @@ func installStage(sites []site) (provision.Stage, error) {
 // install returns the resources of the node in the order they need each
 // other: owners, directories, the program, files.
 func (s site) install() ([]provision.Resource, error) {
-	files, err := s.files()
+	files, err := s.installed()
 	if err != nil {
 		return nil, err
 	}

@@ -40,11 +40,11 @@ type Options struct {
 //
 //   - secrets: generated passwords are kept on the image nodes;
 //   - database: the database and its user;
-//   - install: users, directories, the program, files, units, cron entries;
+//   - install: users, directories, the program, files, units;
 //   - keystone: project, user, role, service and endpoints, at the same time;
 //   - broker: virtual host, user and permissions, at the same time;
 //   - schema: the tables;
-//   - services: the daemons run with what is installed;
+//   - services: the daemons run with what is installed, and cron starts the jobs;
 //   - images: what is to be preloaded is there.
 //
 // A stage that has nothing to do for p is left out. Required stages are those

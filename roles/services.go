@@ -21,7 +21,8 @@ const checkTimeout = 5 * time.Second
 // disabledByFile is the answer of a daemon that a file takes out of service.
 const disabledByFile = "DISABLED BY FILE"
 
-// servicesStage has the daemons run with what is installed, and asks them.
+// servicesStage has the daemons run with what is installed, and asks them. Only
+// then cron learns of the jobs: before there are tables they could but fail.
 func servicesStage(sites []site) (provision.Stage, error) {
 	stage := provision.Stage{Name: "services"}
 	for _, s := range sites {
@@ -29,6 +30,9 @@ func servicesStage(sites []site) (provision.Stage, error) {
 		for _, d := range s.m.Daemons {
 			target.Resources = append(target.Resources, s.daemon(d))
 			target.Checks = append(target.Checks, s.check(d))
+		}
+		for _, f := range s.cronFiles() {
+			target.Resources = append(target.Resources, f.resource())
 		}
 		stage.Targets = append(stage.Targets, target)
 	}
