@@ -22,6 +22,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\(amd64, \d+ bytes, sha256 [0-9a-f]+\)`), "(amd64, N bytes, sha256 …)"},
 	{regexp.MustCompile(`(?m)( from examples/\S+?),? .*$`), "$1"},
 	{regexp.MustCompile(`(?m)^To make it so: .*\n`), ""},
+	{regexp.MustCompile(`(?m)^still at work: .*\n`), ""}, // on a machine that is busy
 }
 
 // examples plans every example on machines where nothing is yet, and compares
