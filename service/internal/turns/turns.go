@@ -10,6 +10,7 @@ package turns
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -80,11 +81,15 @@ func (g *Group[T]) Get(ctx context.Context, key string, read func(ctx context.Co
 }
 
 // join returns the reading that the caller waits for, and whether it is under
-// way.
+// way or about to be.
 func (g *Group[T]) join(ctx context.Context, key string, read func(ctx context.Context) (T, error)) (r *reading[T], begun bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l := g.lines[key]
+	if l != nil && !l.now.begun && l.now.users > 0 {
+		l.now.users++
+		return l.now, true
+	}
 	if l != nil && l.next != nil && l.next.users > 0 {
 		l.next.users++
 		return l.next, false
@@ -95,7 +100,6 @@ func (g *Group[T]) join(ctx context.Context, key string, read func(ctx context.C
 		l.next = r
 		return r, false
 	}
-	r.begun = true
 	if g.lines == nil {
 		g.lines = make(map[string]*line[T])
 	}
@@ -133,12 +137,23 @@ func (r *reading[T]) do() {
 // run reads as often as there is somebody who waits for it.
 func (g *Group[T]) run(key string, r *reading[T]) {
 	for r != nil {
+		g.begin(r)
 		r.do()
 		r.cancel()
 		next := g.turn(key, r)
 		close(r.done)
 		r = next
 	}
+}
+
+// begin closes a reading to those who come later. Whoever is ready to ask now is
+// let in first, which costs the others nothing but the work that is to be done
+// anyway.
+func (g *Group[T]) begin(r *reading[T]) {
+	runtime.Gosched()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r.begun = true
 }
 
 // turn ends a reading and returns the next, nil if nobody waits for
@@ -153,6 +168,5 @@ func (g *Group[T]) turn(key string, r *reading[T]) *reading[T] {
 		return nil
 	}
 	l.now, l.next = l.next, nil
-	l.now.begun = true
 	return l.now
 }
