@@ -441,6 +441,23 @@ func TestReplicateFromVersion1(t *testing.T) {
 	}
 	to.want(200, "shared data", "GET", "/v2/images/"+shared+"/file", "", as("bob")...)
 	to.want(200, `"os_distro": "x~y/z"`, "GET", "/v2/images/"+public, "", as("carol")...)
+
+	// What version 1 has no words for stays as it is.
+	to.want(204, "", "PUT", "/v2/images/"+hidden+"/tags/mine", "", as("admin")...)
+	to.want(200, "", "PUT", "/v2/images/"+shared+"/members/p-carol", `{"status": "rejected"}`, as("carol")...)
+	to.patch(200, "", "admin", hidden, "replace", "visibility", "private")
+	from.patch(200, "", "admin", hidden, "replace", "name", "new")
+	dir := filepath.Join(t.TempDir(), "old")
+	for _, args := range [][]string{{"livecopy", old.URL, to.url}, {"compare", old.URL, to.url}, {"dump", old.URL, dir}, {"load", to.url, dir}} {
+		if got, said := replicate(t, service.Options{}, args...); got != "=0" {
+			t.Errorf("glance-replicator %s = %s\n%s", args, got, said)
+		}
+	}
+	to.want(200, `"name": "new"`, "GET", "/v2/images/"+hidden, "", as("admin")...)
+	for path, text := range map[string]string{hidden: `"tags": ["mine"]`, shared + "/members/p-carol": `"status": "rejected"`} {
+		to.want(200, text, "GET", "/v2/images/"+path, "", as("admin")...)
+	}
+	to.want(200, `"visibility": "private"`, "GET", "/v2/images/"+hidden, "", as("admin")...)
 }
 
 // TestReplicateTells: a copy that takes a while says how far it is.

@@ -26,6 +26,7 @@ type Record struct {
 	CreatedAt  string            `json:"created_at"`
 	UpdatedAt  string            `json:"updated_at"`
 	Properties map[string]string `json:"-"` // custom ones, without those of the service itself
+	Version1   bool              `json:"-"` // it is told by version 1, which has no words for tags and other things
 }
 
 // attributes are the names in the document of an image that are no custom

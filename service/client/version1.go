@@ -68,7 +68,7 @@ type document1 struct {
 func (d document1) record() Record {
 	r := Record{
 		Image: d.Image, Owner: d.Owner, MinDisk: d.MinDisk, MinRAM: d.MinRAM, Protected: d.Protected,
-		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, Properties: make(map[string]string),
+		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, Properties: make(map[string]string), Version1: true,
 	}
 	r.Visibility = "shared"
 	if d.Public {
@@ -138,7 +138,7 @@ func (v *Version1) Members(ctx context.Context, id string) ([]Member, error) {
 	}
 	err := v.c.call(ctx, http.MethodGet, "/v1/images/"+url.PathEscape(id)+"/members", nil, &answer)
 	for i := range answer.Members {
-		answer.Members[i].Status = "accepted"
+		answer.Members[i].Status = "accepted" // what it comes to
 	}
 	slices.SortFunc(answer.Members, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
 	return answer.Members, err

@@ -84,15 +84,17 @@ func (im *image) fields() []field {
 			field{name: "os_hash_value", text: shown(im.HashValue)})
 	}
 	if im.shared {
-		list = append(list, field{name: membersName, text: shown(memberText(im.members))})
+		list = append(list, field{name: membersName, text: shown(memberText(im.members, true))})
 	}
 	return list
 }
 
-func memberText(members []client.Member) string {
+func memberText(members []client.Member, status bool) string {
 	words := make([]string, len(members))
 	for i, m := range members {
-		words[i] = m.ID + ":" + m.Status
+		if words[i] = m.ID; status {
+			words[i] += ":" + m.Status
+		}
 	}
 	return strings.Join(words, ",")
 }
@@ -129,9 +131,16 @@ func (c *Copier) diff(from, to *image) []difference {
 func key(f field) string { return fmt.Sprint(f.property, " ", f.name) }
 
 // unlike says whether two images have values of a field that cannot be
-// compared: checksums that one service does not make, or makes in another way.
+// compared: checksums that one service does not make, or makes in another way,
+// and what version 1 could not tell of the first.
 func (c *Copier) unlike(from, to *image, name string) bool {
 	switch name {
+	case "tags", "os_hidden":
+		return from.Version1
+	case "visibility":
+		return from.Version1 && from.Visibility != wordPublic && to.Visibility != wordPublic
+	case membersName:
+		return from.Version1 && memberText(from.members, false) == memberText(to.members, false)
 	case "checksum":
 		return from.Checksum == "" || to.Checksum == ""
 	case "os_hash_value":

@@ -64,6 +64,7 @@ type moreDocument struct {
 	HashValue  string          `json:"os_hash_value"`
 	Members    []client.Member `json:"members"`
 	Shared     bool            `json:"members_known"`
+	Version1   bool            `json:"from_version_1,omitempty"` // of the rest nothing is known
 }
 
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
@@ -128,7 +129,7 @@ func (d *directory) read(id string) (*image, error) {
 			DiskFormat: old.DiskFormat, ContainerFormat: old.ContainerFormat,
 		},
 		Owner: old.Owner, Protected: old.Protected, MinDisk: old.MinDisk, MinRAM: old.MinRAM,
-		CreatedAt: old.CreatedAt, UpdatedAt: old.UpdatedAt, Properties: make(map[string]string),
+		CreatedAt: old.CreatedAt, UpdatedAt: old.UpdatedAt, Properties: make(map[string]string), Version1: true,
 	}}
 	for name, value := range old.Properties {
 		switch v := value.(type) {
@@ -150,7 +151,7 @@ func (d *directory) readMore(im *image, public bool) error {
 		return err
 	} else if found {
 		im.Hidden, im.Tags, im.HashAlgo, im.HashValue = more.Hidden, more.Tags, more.HashAlgo, more.HashValue
-		im.members, im.shared = more.Members, more.Shared
+		im.members, im.shared, im.Version1 = more.Members, more.Shared, more.Version1
 		if more.Visibility != wordPublic {
 			im.Visibility = more.Visibility
 		}
@@ -183,7 +184,7 @@ func (d *directory) readJSON(name string, to any) (found bool, err error) {
 func (d *directory) write(im *image) error {
 	more := moreDocument{
 		Visibility: im.Visibility, Hidden: im.Hidden, Tags: append([]string{}, im.Tags...),
-		HashAlgo: im.HashAlgo, HashValue: im.HashValue, Members: append([]client.Member{}, im.members...), Shared: im.shared,
+		HashAlgo: im.HashAlgo, HashValue: im.HashValue, Members: append([]client.Member{}, im.members...), Shared: im.shared, Version1: im.Version1,
 	}
 	old := oldDocument{
 		ID: im.ID, Name: im.Name, Status: im.Status, Size: im.Size, DiskFormat: im.DiskFormat, ContainerFormat: im.ContainerFormat,

@@ -51,7 +51,9 @@ func (c *Copier) put(ctx context.Context, from, to *image, open opener) error {
 	if to, err = c.now(ctx, from.ID); err != nil {
 		return err
 	}
-	return c.adjust(ctx, from, to)
+	whole := *from
+	whole.Version1 = false // what it could not tell is nobody else's either
+	return c.adjust(ctx, &whole, to)
 }
 
 // settled waits a while for an image that is getting data: a run that was
@@ -210,7 +212,11 @@ func (c *Copier) adjust(ctx context.Context, from, to *image) error {
 	if err := c.status(ctx, from, has(differences, "status")); err != nil {
 		return err
 	}
-	if from.shared && !c.left(membersName, false) {
+	visibility := to.Visibility
+	if has(differences, "visibility") != nil {
+		visibility = from.Visibility
+	}
+	if from.shared && visibility == wordShared && !c.left(membersName, false) {
 		return c.share(ctx, from)
 	}
 	return nil
@@ -244,7 +250,7 @@ func (c *Copier) share(ctx context.Context, from *image) error {
 		} else if err := c.target.Share(ctx, from.ID, m.ID); err != nil {
 			return fmt.Errorf("member %s: %w", m.ID, err)
 		}
-		if status == m.Status {
+		if status == m.Status || from.Version1 && at >= 0 {
 			continue
 		}
 		if err := c.target.SetMember(ctx, from.ID, m); err != nil {
