@@ -36,6 +36,10 @@ func (s *Images) convert(ctx context.Context, im *Image, to *delivery) (conversi
 	if *im.ContainerFormat != containerBare {
 		return none, refuse(ErrInvalid, "Images of container_format %s cannot be converted.", *im.ContainerFormat)
 	}
+	if *im.DiskFormat == formatDisc {
+		_, err := s.job(ctx, im, to) // what machines are to boot from stays a disc, and has to be one
+		return none, err
+	}
 	if !converter.Reads(*im.DiskFormat) {
 		return none, refuse(ErrInvalid, "Images of disk_format %s cannot be converted.", *im.DiskFormat)
 	}

@@ -35,6 +35,7 @@ type Verdict struct {
 const (
 	formatRaw         = "raw"
 	formatPartitioned = "gpt"
+	formatDisc        = "iso"
 	containerBare     = "bare"
 )
 
