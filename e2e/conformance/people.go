@@ -23,6 +23,8 @@ import (
 //	admin      role admin in the project admin
 //	nobody     sends no token
 //	stranger   sends a token that is none
+//	system     is the same admin, for the whole cloud and for no project
+//	homeless   is member, for no project
 //
 // Each has one role in one project, and in scripts $NAME_user and
 // $NAME_project are the two IDs.
@@ -92,7 +94,23 @@ func populate(ctx context.Context, l *lab.Lab) (*identity, error) {
 		id.tokens[p.name] = provider.Token()
 		id.vars[p.name+"_user"], id.vars[p.name+"_project"] = user.ID, projectIDs[p.project]
 	}
-	return id, nil
+	return id, id.elsewhere(ctx)
+}
+
+// elsewhere gets the tokens that are for no project.
+func (id *identity) elsewhere(ctx context.Context) error {
+	for who, login := range map[string]gophercloud.AuthOptions{
+		"system":   {Username: "admin", Password: id.adminPassword, Scope: &gophercloud.AuthScope{System: true}},
+		"homeless": {Username: "member", Password: id.login.Password},
+	} {
+		login.IdentityEndpoint, login.DomainName = lab.AuthURL, "Default"
+		provider, err := authenticate(ctx, login)
+		if err != nil {
+			return fmt.Errorf("token of %s: %w", who, err)
+		}
+		id.tokens[who] = provider.Token()
+	}
+	return nil
 }
 
 // roles makes the roles that are missing.
@@ -160,14 +178,18 @@ func (id *identity) register(ctx context.Context, url string) error {
 
 // logIn gets a token for a project.
 func logIn(ctx context.Context, user, password, project string) (*gophercloud.ProviderClient, error) {
-	provider, err := openstack.NewClient(lab.AuthURL)
+	return authenticate(ctx, gophercloud.AuthOptions{
+		IdentityEndpoint: lab.AuthURL, Username: user, Password: password,
+		TenantName: project, DomainName: "Default", AllowReauth: true,
+	})
+}
+
+func authenticate(ctx context.Context, o gophercloud.AuthOptions) (*gophercloud.ProviderClient, error) {
+	provider, err := openstack.NewClient(o.IdentityEndpoint)
 	if err != nil {
 		return nil, err
 	}
 	// The Keystone's server closes connections without a word.
 	provider.HTTPClient.Transport = &http.Transport{DisableKeepAlives: true}
-	return provider, openstack.Authenticate(ctx, provider, gophercloud.AuthOptions{
-		IdentityEndpoint: lab.AuthURL, Username: user, Password: password,
-		TenantName: project, DomainName: "Default", AllowReauth: true,
-	})
+	return provider, openstack.Authenticate(ctx, provider, o)
 }

@@ -105,7 +105,7 @@ func (s *Images) allowCreate(c Caller, im *Image) error {
 		if c.Anonymous {
 			return remark(ErrForbidden, "Read-only access")
 		}
-		if !owns(c, im) {
+		if mine := im.Owner == nil && c.ProjectID == ""; !mine && !owns(c, im) {
 			owner := "None"
 			if im.Owner != nil {
 				owner = *im.Owner
