@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -89,9 +90,8 @@ func (f goFile) imports() []string {
 	return paths
 }
 
-// parseAll parses every Go file of the module.
-func parseAll(t *testing.T) []goFile {
-	t.Helper()
+// parsed is every Go file of the module, parsed once for all rules.
+var parsed = sync.OnceValues(func() ([]goFile, error) {
 	var files []goFile
 	root := os.DirFS(".")
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
@@ -119,13 +119,20 @@ func parseAll(t *testing.T) []goFile {
 		})
 		return nil
 	})
+	return files, err
+})
+
+// parseAll returns every Go file of the module.
+func parseAll(t *testing.T) []goFile {
+	t.Helper()
+	files, err := parsed()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(files) < 20 {
 		t.Fatalf("found %d Go files; is this the root of the module?", len(files))
 	}
-	return files
+	return slices.Clone(files)
 }
 
 // fits reports whether a package is what a pattern of mayImport stands for.
