@@ -56,8 +56,10 @@ for node in "$dir"/nodes/*; do
     [ -d "$node" ] || continue
     name=glab-${node##*/}
     for at in "$node/root" "$node/disk"; do
+        # Only what is still mounted then is a failure: a machine that is just
+        # ending may have kept it busy, and let it go before the second try.
         while mountpoint -q "$at"; do
-            umount "$at" || umount -l "$at" || { failed=1; break; }
+            said=$(umount "$at" 2>&1 || umount -l "$at" 2>&1) || ! mountpoint -q "$at" || { echo "$said" >&2; failed=1; break; }
         done
     done
     [ ! -e "/run/netns/$name" ] || ip netns del "$name" || failed=1
