@@ -25,7 +25,7 @@ type Query struct {
 	Statuses   []Status          // any of them; none means any but Killed
 
 	Sort   []SortKey // empty means created_at descending; created_at and id break ties with the last direction
-	Marker ID        // start after this image; ErrNotFound if it cannot be seen
+	Marker ID        // start after this image; ErrNotFound if it cannot be seen. To an admin it may be one that is deleted
 	Limit  int       // 0 means none at all; negative means no limit
 }
 

@@ -307,6 +307,7 @@ func listLimits(t *testing.T, c glance.Catalog) {
 		{"own marker", glance.Query{Limit: -1, Marker: id(4), ProjectID: "me"}, ""},
 		{"marker seen though not listed", glance.Query{Limit: -1, Marker: id(5), ProjectID: "me"}, ""},
 		{"admin's marker", glance.Query{Limit: -1, Marker: id(5), Admin: true}, "theirs"},
+		{"admin's marker that is deleted", glance.Query{Limit: -1, Marker: id(7), Admin: true}, ""},
 		{"deleted marker", glance.Query{Limit: -1, Marker: id(6), Admin: true, Deleted: true}, "gone"},
 	} {
 		test.q.Sort = sorted
@@ -317,7 +318,7 @@ func listLimits(t *testing.T, c glance.Catalog) {
 	for what, q := range map[string]glance.Query{
 		"unknown":                         {Marker: id(99), Admin: true},
 		"another project's":               {Marker: id(6), ProjectID: "me"},
-		"deleted":                         {Marker: id(7), Admin: true},
+		"deleted":                         {Marker: id(7), ProjectID: "me"},
 		"a project's, to one without one": {Marker: id(4)},
 	} {
 		q.Limit = -1

@@ -237,7 +237,7 @@ func (c *Catalog) selectPage(ctx context.Context, from source, p pageQuery) ([]p
 func (c *Catalog) marker(ctx context.Context, from source, q glance.Query) (*glance.Image, error) {
 	where := &condition{dialect: c.target.dialect}
 	where.and("i.id = ?", q.Marker)
-	if !q.Deleted {
+	if !q.Deleted && !q.Admin { // who sees everything can go on from an image that is gone
 		where.and("i.deleted = ?", false)
 	}
 	if !q.Admin {
