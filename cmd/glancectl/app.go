@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	a := &app{streams: s}
 	root := a.root()
 	args = doubleDashes(root, args)
-	a.json = slices.Contains(args, "--json") // for mistakes on the command line, too
+	a.json = wantsJSON(args) // for mistakes on the command line, too
 	a.newView()
 	root.SetArgs(args)
 	root.SetIn(s.in)
@@ -44,6 +44,9 @@ func run(ctx context.Context, args []string, s streams) int {
 	root.SetErr(s.err)
 	err := root.ExecuteContext(ctx)
 	code := exitCode(err)
+	if !a.view.Complete() && code == exitOK {
+		code = exitError
+	}
 	if err == nil || err.Error() == "" {
 		return code
 	}
@@ -53,6 +56,23 @@ func run(ctx context.Context, args []string, s streams) int {
 	}
 	a.view.Show(problem)
 	return code
+}
+
+// wantsJSON reports whether args have --json, before anybody parses them.
+func wantsJSON(args []string) bool {
+	json := false
+	for _, a := range args {
+		if a == "--" {
+			break
+		}
+		name, value, given := strings.Cut(a, "=")
+		if name != "--json" {
+			continue
+		}
+		on, err := strconv.ParseBool(value)
+		json = !given || err != nil || on
+	}
+	return json
 }
 
 // newView makes the view that the flags ask for.
@@ -97,7 +117,12 @@ an OpenStack image service, its database and its place in a Keystone.
 
 // proposalFlags gives a verb the flags with which a proposal is read.
 func (a *app) proposalFlags(c *cobra.Command) {
-	c.Args = cobra.ExactArgs(1)
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%s: name one proposal, a file or a directory, not %d; `glancectl %s --help` says more", c.Name(), len(args), c.Name())
+		}
+		return nil
+	}
 	c.Flags().StringArrayVar(&a.vars, "var", nil, "set a variable: NAME=VALUE (repeatable)")
 	c.Flags().StringArrayVar(&a.varFiles, "var-file", nil, "read variables from a file (repeatable)")
 	c.Flags().StringVar(&a.proposal, "proposal", "", "the proposal to work on, when there are several")

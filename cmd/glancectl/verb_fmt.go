@@ -88,8 +88,13 @@ func formatFile(name string, check bool) (changed bool, err error) {
 	return true, replaceFile(name, text)
 }
 
-// replaceFile writes data beside name and renames it, keeping name's mode.
+// replaceFile writes data beside name and renames it, keeping name's mode. What
+// a symbolic link leads to is replaced, not the link.
 func replaceFile(name string, data []byte) error {
+	name, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return err
+	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return err

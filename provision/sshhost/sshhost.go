@@ -108,7 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.KnownHosts == "" {
 		path, err := goph.DefaultKnownHostsPath()
 		if err != nil {
-			return c, err
+			return c, fmt.Errorf("known hosts: %w: set it, or name a known_hosts file", err)
 		}
 		c.KnownHosts = path
 	}

@@ -9,11 +9,14 @@ package view
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -53,6 +56,7 @@ type View struct {
 	mu     sync.Mutex
 	live   live
 	opened bool
+	lost   error             // why an answer could not be written
 	hidden *strings.Replacer // nil while nothing is hidden
 }
 
@@ -112,12 +116,28 @@ func (v *View) Hide(secrets ...string) {
 
 const mask = "(sensitive)"
 
-// write writes text with secrets masked. There is nobody to tell when it fails.
+// write writes text with secrets masked. What goes wrong is told at the end,
+// by Complete: no work is given up in the middle for it.
 func (v *View) write(w io.Writer, text string) {
 	if v.hidden != nil {
 		text = v.hidden.Replace(text)
 	}
-	_, _ = io.WriteString(w, text)
+	if _, err := io.WriteString(w, text); err != nil && w == v.o.Out && v.lost == nil {
+		v.lost = err
+	}
+}
+
+// Complete reports whether all of the answer could be written, and says on
+// standard error what it was if not. Somebody who stopped reading, as head
+// does, has all that was wanted.
+func (v *View) Complete() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.lost == nil || errors.Is(v.lost, syscall.EPIPE) {
+		return true
+	}
+	v.write(v.o.Err, fmt.Sprintf("glancectl: the answer is not complete: %v\n", v.lost))
+	return false
 }
 
 // json prints the record as one line, after a first line that names the schema.
