@@ -115,6 +115,14 @@ type StartUnit struct {
 // StopUnit stops and disables a unit; it may be gone already.
 type StopUnit struct{ Name string }
 
+// ReviveUnit starts a unit anew with the files that are there now, or stops
+// it, and enables or disables it. A unit that does not become active is a
+// failure that carries the end of its journal.
+type ReviveUnit struct {
+	Name            string
+	Active, Enabled bool
+}
+
 // ReloadUnits makes systemd read its unit files.
 type ReloadUnits struct{}
 
@@ -148,6 +156,7 @@ func (o RemoveUser) String() string   { return "remove user " + o.Name }
 func (o RemoveGroup) String() string  { return "remove group " + o.Name }
 func (o Exec) String() string         { return "run " + quoteAll(o.Argv) }
 func (o StopUnit) String() string     { return "stop and disable " + o.Name }
+func (o ReviveUnit) String() string   { return "put back " + o.Name }
 func (ReloadUnits) String() string    { return "systemctl daemon-reload" }
 func (o StartProcess) String() string { return "start " + o.Argv[0] }
 func (o StopProcess) String() string  { return fmt.Sprintf("stop process %d", o.PID) }

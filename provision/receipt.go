@@ -38,9 +38,13 @@ type Entry struct {
 	Attrs    string `toml:"attrs,omitempty"`    // mode and owner, as Attrs writes them
 	Created  bool   `toml:"created,omitempty"`  // it was not there before us
 	Original string `toml:"original,omitempty"` // where what was there before us is kept
-	Data     bool   `toml:"data,omitempty"`     // a directory with users' data
-	Scratch  bool   `toml:"scratch,omitempty"`  // a directory that goes with everything in it
-	Logs     bool   `toml:"logs,omitempty"`     // so does this one, but not before the whole does
+	// Before is what a directory, a user or a unit that we only changed was
+	// like: Attrs; a number of a group, home and shell, a line each; "active"
+	// and "enabled".
+	Before  string `toml:"before,omitempty"`
+	Data    bool   `toml:"data,omitempty"`    // a directory with users' data
+	Scratch bool   `toml:"scratch,omitempty"` // a directory that goes with everything in it
+	Logs    bool   `toml:"logs,omitempty"`    // so does this one, but not before the whole does
 	// Masked are the options of a file, a line each, whose values were secret
 	// when it was written, or about to be: they must not be shown when the
 	// next proposal does not call them so any more.
@@ -131,6 +135,9 @@ func (r *Receipt) announce(changes []Change) *Receipt {
 			if old.Original == "" {
 				old.Original = e.Original
 			}
+			if old.Before == "" {
+				old.Before = e.Before
+			}
 			continue
 		}
 		e.Hash, e.Pending = "", e.Hash
@@ -168,6 +175,9 @@ func (e *Entry) inherit(old Entry) {
 	e.Created = e.Created || old.Created
 	if e.Original == "" {
 		e.Original = old.Original
+	}
+	if e.Before == "" {
+		e.Before = old.Before
 	}
 }
 

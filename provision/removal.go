@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -42,6 +43,22 @@ var order = map[string]int{
 	KindUser: 4, KindGroup: 5,
 }
 
+// The words of an Entry's Before for a unit.
+const (
+	WasActive  = "active"
+	WasEnabled = "enabled"
+)
+
+// order is when e is removed. A unit that was there before us is started
+// again when its files are back.
+func (e *Entry) order() int {
+	kind, _ := e.split()
+	if kind == KindUnit && !e.Created && e.Before != "" {
+		return order[KindFile]
+	}
+	return order[kind]
+}
+
 // RemovalQueries are what RemovalChanges has to know of entries.
 func RemovalQueries(entries []Entry) []Query {
 	var qs []Query
@@ -77,8 +94,14 @@ func RemovalChanges(f *Facts, entries []Entry, data bool) (changes []Change, kep
 	slices.SortStableFunc(sorted, func(a, b Entry) int {
 		ka, na := a.split()
 		kb, nb := b.split()
-		if c := cmp.Compare(order[ka], order[kb]); c != 0 || ka != KindDir {
+		if c := cmp.Compare(a.order(), b.order()); c != 0 {
 			return c
+		}
+		if ka == KindUnit || kb == KindUnit { // after the files
+			return cmp.Compare(strings.Count(ka, KindUnit), strings.Count(kb, KindUnit))
+		}
+		if ka != KindDir {
+			return 0
 		}
 		return cmp.Compare(strings.Count(nb, "/"), strings.Count(na, "/"))
 	})
@@ -95,6 +118,9 @@ func RemovalChanges(f *Facts, entries []Entry, data bool) (changes []Change, kep
 		}
 		if c.Ops = r.ops(e, kind, name); len(c.Ops) == 0 {
 			c.Summary = "forget " + c.Summary // it is gone, or was there before us
+			if d := f.Files[name]; kind == KindDir && e.Data && d.IsDir() && !d.Empty {
+				c.Summary += ": it was there before, and what is in it stays"
+			}
 		}
 		changes = append(changes, c)
 	}
@@ -129,8 +155,12 @@ func (r *remover) keeps(e Entry, kind, name string) bool {
 func (r *remover) ops(e Entry, kind, name string) []Op {
 	switch kind {
 	case KindUnit:
-		if u, ok := r.facts.Units[name]; e.Created && ok && u.LoadState != "not-found" {
+		switch u, ok := r.facts.Units[name]; {
+		case !ok || u.LoadState == "not-found":
+		case e.Created:
 			return []Op{StopUnit{name}}
+		case e.Before != "":
+			return []Op{ReviveUnit{Name: name, Active: strings.Contains(e.Before, WasActive), Enabled: strings.Contains(e.Before, WasEnabled)}}
 		}
 	case KindProcess:
 		if p, ok := r.facts.Processes[name]; ok {
@@ -142,9 +172,16 @@ func (r *remover) ops(e Entry, kind, name string) []Op {
 		if e.Created {
 			return []Op{RemoveDir{Path: name, All: e.Scratch || e.Logs || e.Data && r.data}}
 		}
+		if d, ok := r.facts.Files[name]; ok && d.IsDir() && e.Before != "" {
+			return []Op{e.attrs(name)}
+		}
 	case KindUser:
-		if _, ok := r.facts.Users[name]; ok && e.Created {
+		_, ok := r.facts.Users[name]
+		if ok && e.Created {
 			return []Op{RemoveUser{name}}
+		}
+		if was := strings.Split(e.Before, "\n"); ok && len(was) == 3 {
+			return []Op{AddUser{Name: name, Group: was[0], Home: was[1], Shell: was[2], Modify: true}}
 		}
 	case KindGroup:
 		if _, ok := r.facts.Groups[name]; ok && e.Created {
@@ -152,6 +189,20 @@ func (r *remover) ops(e Entry, kind, name string) []Op {
 		}
 	}
 	return nil
+}
+
+// attrs is the op that gives a directory back what it had before us, as far
+// as its owner has a name.
+func (e *Entry) attrs(name string) Op {
+	digits, owners, _ := strings.Cut(e.Before, " ")
+	mode, _ := strconv.ParseUint(digits, 8, 12) // we wrote it
+	op := SetAttrs{Path: name}
+	_, op.Mode = fileMode(uint32(mode))
+	op.Owner, op.Group, _ = strings.Cut(owners, ":")
+	if strings.Contains(owners, "UNKNOWN") {
+		op.Owner, op.Group = "", ""
+	}
+	return op
 }
 
 // fileOps remove a file or link, or put back what was there before.

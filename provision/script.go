@@ -266,6 +266,22 @@ func (o StopUnit) render(s *script) {
 	s.line("systemctl reset-failed %s 2>/dev/null || :", u)
 }
 
+func (o ReviveUnit) render(s *script) {
+	u := Quote(o.Name)
+	enable := "disable"
+	if o.Enabled {
+		enable = "enable"
+	}
+	s.line("systemctl daemon-reload")
+	s.line("systemctl %s --quiet %s", enable, u)
+	if !o.Active {
+		s.line("systemctl stop %s", u)
+		s.line("systemctl reset-failed %s 2>/dev/null || :", u)
+		return
+	}
+	s.line("systemctl restart %s || { s=$?; journalctl -u %s -n 20 --no-pager -o cat || :; exit $s; }", u, u)
+}
+
 func (ReloadUnits) render(s *script) {
 	s.line("[ ! -d /run/systemd/system ] || systemctl daemon-reload")
 }

@@ -60,6 +60,9 @@ func (r Dir) Observe(_ context.Context, _ provision.Reader, f *provision.Facts) 
 		return nil, nil
 	default:
 		ch.Drifted = e != nil && e.Settled() && e.Attrs != attrsOf(fact, want)
+		if e == nil {
+			ch.Record.Before = attrsOf(fact, want)
+		}
 		ch.Summary += fmt.Sprintf(" %s -> %s", attrsOf(fact, want), attrs)
 		ch.Ops = []provision.Op{provision.SetAttrs{Path: r.Path, Mode: want.mode, Owner: want.owner, Group: want.group}}
 	}

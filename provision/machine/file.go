@@ -26,6 +26,7 @@ type compared struct {
 	there   bool
 	content bool // the content differs, or there is none
 	attrs   bool // mode or owner differ
+	replace bool // it is written anew
 	drifted bool
 	fact    provision.FileFact
 }
@@ -40,6 +41,8 @@ func compare(f *provision.Facts, id string, want wanted) (compared, error) {
 	}
 	c.content = !c.there || c.fact.IsLink() || c.fact.SHA256 != want.sum
 	c.attrs = !c.content && !sameAttrs(c.fact, want)
+	// What was there before us is kept, its mode and owner too.
+	c.replace = c.content || c.attrs && c.entry == nil
 	if e := c.entry; e != nil && e.Hash != "" {
 		switch {
 		case c.content:
@@ -68,10 +71,11 @@ func (c compared) change(f *provision.Facts, id, what string, want wanted) provi
 	case c.attrs:
 		ch.Summary += fmt.Sprintf(" %s -> %s", attrsOf(c.fact, want), attrs)
 		ch.Ops = []provision.Op{provision.SetAttrs{Path: want.path, Mode: want.mode, Owner: want.owner, Group: want.group}}
-	case c.entry == nil:
+	}
+	if c.there && c.entry == nil {
 		ch.Summary += " (replaces what is there; kept for destroy)"
 	}
-	if c.there && c.content {
+	if c.there && c.replace {
 		ch.Record.Original = original(f, id, want.path)
 	}
 	return ch
@@ -127,6 +131,8 @@ func (r File) Observe(_ context.Context, _ provision.Reader, f *provision.Facts)
 		ch.Record.Masked = strings.Join(r.SecretKeys, "\n")
 		if c.content {
 			ch.Diff = r.diff(c)
+		}
+		if c.replace {
 			ch.Ops = []provision.Op{provision.PutFile{
 				Path: r.Path, Content: r.Content, Mode: want.mode, Owner: want.owner, Group: want.group,
 				Original: ch.Record.Original,
@@ -178,7 +184,7 @@ func (r Binary) Observe(_ context.Context, _ provision.Reader, f *provision.Fact
 	want := wanted{path: r.Path, mode: r.Mode, sum: p.SHA256}
 	want.owner, want.group = owner(f, r.Owner, r.Group)
 	return want.observe(f, "program", func(c compared, ch *provision.Change) {
-		if c.content {
+		if c.replace {
 			ch.Summary += fmt.Sprintf(" (%s, %s)", f.Arch, versions(c, p))
 			ch.Ops = []provision.Op{provision.Upload{
 				Path: r.Path, Mode: want.mode, Owner: want.owner, Group: want.group,

@@ -6,10 +6,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,15 +111,17 @@ func (b *bench) want(p, content string, mode fs.FileMode) {
 	}
 }
 
-// tree lists everything below the root but what the tool keeps for itself.
+// tree lists everything below the root, and its modes.
 func (b *bench) tree() string {
 	b.t.Helper()
 	var s []string
 	err := filepath.WalkDir(b.root, func(p string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(b.root, p)
-		if rel != "." {
-			s = append(s, rel)
+		if rel == "." || err != nil {
+			return err
 		}
+		fi, err := d.Info()
+		s = append(s, rel+" "+fi.Mode().String())
 		return err
 	})
 	if err != nil {
@@ -346,9 +350,13 @@ func TestRemovalRestores(t *testing.T) {
 	if err := os.Symlink("elsewhere", b.path("etc/link")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(b.path("etc/dir"), 0o711); err != nil {
-		t.Fatal(err)
+	b.write("etc/alike", "one", 0o604)
+	for name, mode := range map[string]fs.FileMode{"etc/dir": 0o711, "etc/wide": 0o777 | fs.ModeSticky, "etc/data": 0o711} {
+		if err := errors.Join(os.MkdirAll(b.path(name), 0o711), os.Chmod(b.path(name), mode)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	b.write("etc/data/theirs", "kept", 0o600)
 	before := b.tree()
 	rs := func(content string) []provision.Resource {
 		return []provision.Resource{
@@ -357,18 +365,33 @@ func TestRemovalRestores(t *testing.T) {
 			machine.Link{Path: b.path("etc/link"), Target: content},
 			machine.Absent{Path: b.path("etc/gone")},
 			machine.Dir{Path: b.path("etc/dir"), Mode: 0o711},
+			machine.File{Path: b.path("etc/alike"), Mode: 0o600, Content: []byte(content)},
+			machine.Dir{Path: b.path("etc/wide"), Mode: 0o750 | fs.FileMode(len(content)-3)},
+			machine.Dir{Path: b.path("etc/data"), Mode: 0o700, Data: true},
 		}
 	}
-	b.apply(rs("one")...)
+	for _, c := range b.apply(rs("one")...) {
+		if c.ID == "file:"+b.path("etc/alike") && (c.Diff != "" || !strings.Contains(c.Summary, "0604 -> 0600 (replaces what is there; kept for destroy)")) {
+			t.Errorf("a file of another mode: %q, diff %q", c.Summary, c.Diff)
+		}
+	}
 	b.apply(rs("two")...)
 	b.want("etc/foreign", "two", 0o600)
 	if _, err := os.Lstat(b.path("etc/gone")); !os.IsNotExist(err) {
 		t.Errorf("the absent file: %v; want it gone", err)
 	}
-	changes := b.apply(machine.Removal{})
-	if len(changes) == 0 {
-		t.Fatal("the removal has nothing to do")
+	if err := os.Chmod(b.path("etc/wide"), 0o700); err != nil { // by hand
+		t.Fatal(err)
 	}
+	b.apply(rs("three")...)
+	var said []string
+	for _, c := range b.apply(machine.Removal{Images: true}) {
+		said = append(said, c.Summary)
+	}
+	if want := "dir " + b.path("etc/data"); !slices.Contains(said, want) {
+		t.Errorf("the removal does %q; want %q", said, want)
+	}
+	b.want("etc/alike", "one", 0o604)
 	b.want("etc/foreign", "theirs", 0o604)
 	b.want("etc/gone", "theirs too", 0o600)
 	if target, err := os.Readlink(b.path("etc/link")); target != "elsewhere" {
@@ -402,7 +425,7 @@ func TestLeftovers(t *testing.T) {
 	if got := strings.Join(ids, ", "); got != want {
 		t.Errorf("changes = %s; want %s", got, want)
 	}
-	if got := b.tree(); !strings.HasPrefix(got, "d d/keep var") {
+	if got := b.tree(); !strings.HasPrefix(got, "d drwxr-xr-x d/keep -rw------- var ") {
 		t.Errorf("left: %s", got)
 	}
 }

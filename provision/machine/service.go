@@ -45,6 +45,9 @@ func (r Unit) Observe(_ context.Context, _ provision.Reader, f *provision.Facts)
 		Record: &provision.Entry{Hash: r.Name, Created: !active && !enabled},
 		Ops:    []provision.Op{provision.StartUnit{Name: r.Name, Restart: active}},
 	}
+	if e == nil {
+		ch.Record.Before = before(active, u)
+	}
 	reason, newer := stale(f, r.Watch, u.Started)
 	switch {
 	case !active:
@@ -67,6 +70,18 @@ func (r Unit) Observe(_ context.Context, _ provision.Reader, f *provision.Facts)
 		return nil, nil
 	}
 	return []provision.Change{ch}, nil
+}
+
+// before is what a receipt remembers of a unit that was not ours.
+func before(active bool, u provision.UnitFact) string {
+	var words []string
+	if active {
+		words = append(words, provision.WasActive)
+	}
+	if strings.HasPrefix(u.Enabled, "enabled") {
+		words = append(words, provision.WasEnabled)
+	}
+	return strings.Join(words, " ")
 }
 
 // watchQueries ask for the files among watched ids.

@@ -21,6 +21,7 @@ const manager = `#!/bin/sh
 d=$(dirname "$0")/units
 echo "$*" >>"$d/calls"
 verb=$1; shift
+flags=$*
 case $verb in show|is-active|start|restart) ;; *) set -- $(printf '%s\n' "$@" | grep -v ^-) ;; esac
 for u do :; done
 case $verb in
@@ -47,6 +48,7 @@ show)
 daemon-reload) touch "$d/read" ;;
 reset-failed) ;;
 enable) for u do touch "$d/$u.enabled"; done ;;
+stop) rm -f "$d/$u.active" ;;
 start|restart)
 	s=0
 	for u do
@@ -54,7 +56,7 @@ start|restart)
 	done
 	exit $s ;;
 is-active) [ -e "$d/$u.active" ] ;;
-disable) rm -f "$d/$u.enabled" "$d/$u.active" ;;
+disable) rm -f "$d/$u.enabled"; case $flags in *--now*) rm -f "$d/$u.active" ;; esac ;;
 esac
 `
 
@@ -250,5 +252,67 @@ func TestOwners(t *testing.T) {
 	facts.UID = 1000
 	if c, err := f.Observe(t.Context(), nil, facts); err != nil || len(c) != 0 {
 		t.Errorf("not as root: %+v, %v; want nothing", c, err)
+	}
+}
+
+// A unit that was there before us is what it was after us: with its own file
+// again, and started, stopped, enabled or disabled as it was.
+func TestUnitBeforeUs(t *testing.T) {
+	for _, was := range []struct{ active, enabled bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+		b, units := newManaged(t)
+		if err := os.WriteFile(units+"/api.service", []byte("theirs\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for state, on := range map[string]bool{"active": was.active, "enabled": was.enabled} {
+			if !on {
+				continue
+			}
+			if err := os.WriteFile(units+"/api.service."+state, nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		file := machine.File{Path: units + "/api.service", Mode: 0o644, Content: []byte("ours\n")}
+		b.apply(file, machine.Unit{Name: "api.service", Watch: []string{file.ID()}})
+		past := time.Now().Add(-time.Hour)
+		if err := os.Chtimes(units+"/api.service.active", past, past); err != nil {
+			t.Fatal(err)
+		}
+		b.apply(machine.Removal{})
+		if text, err := os.ReadFile(units + "/api.service"); string(text) != "theirs\n" {
+			t.Errorf("%+v: the unit's file is %q, %v; want theirs", was, text, err)
+		}
+		for state, want := range map[string]bool{"active": was.active, "enabled": was.enabled} {
+			fi, err := os.Stat(units + "/api.service." + state)
+			if (err == nil) != want {
+				t.Errorf("%+v: after the removal %s is %t; want %t", was, state, err == nil, want)
+			}
+			if state == "active" && err == nil && fi.ModTime().Before(past.Add(time.Minute)) {
+				t.Errorf("%+v: it was not started anew: what runs is ours", was)
+			}
+		}
+	}
+}
+
+// A user who was there before us gets back what we changed.
+func TestUserBeforeUs(t *testing.T) {
+	f := &provision.Facts{
+		Users:  map[string]provision.UserFact{"glance": {Name: "glance", UID: 1001, GID: 1001, Home: "/home/glance", Shell: "/bin/bash"}},
+		Groups: map[string]provision.GroupFact{"glance": {Name: "glance", GID: 107}},
+	}
+	user := machine.User{Name: "glance", Group: "glance", Home: "/var/lib/glance", Shell: "/usr/sbin/nologin"}
+	changes, err := user.Observe(t.Context(), nil, f)
+	if err != nil || len(changes) != 1 || changes[0].Record.Created {
+		t.Fatalf("Observe = %+v, %v; want one change of a user who is there", changes, err)
+	}
+	entry := *changes[0].Record
+	entry.ID = changes[0].ID
+	removal, kept := provision.RemovalChanges(f, []provision.Entry{entry}, false)
+	want := provision.AddUser{Name: "glance", Group: "1001", Home: "/home/glance", Shell: "/bin/bash", Modify: true}
+	if len(removal) != 1 || len(kept) > 0 || len(removal[0].Ops) != 1 || removal[0].Ops[0] != want {
+		t.Errorf("the removal does %+v, keeps %v; want %+v", removal, kept, want)
+	}
+	f.Receipt = &provision.Receipt{Entries: []provision.Entry{entry}}
+	if changes, err = user.Observe(t.Context(), nil, f); err != nil || changes[0].Record.Before != "" {
+		t.Errorf("Observe = %+v, %v; want what was before us remembered once", changes, err)
 	}
 }

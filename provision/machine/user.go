@@ -86,6 +86,9 @@ func (r User) Observe(_ context.Context, _ provision.Reader, f *provision.Facts)
 		Ops:     []provision.Op{provision.AddUser{Name: r.Name, Group: r.Group, Home: r.Home, Shell: r.Shell, Modify: ok}},
 	}
 	if ok {
+		if e == nil {
+			ch.Record.Before = fmt.Sprintf("%d\n%s\n%s", u.GID, u.Home, u.Shell)
+		}
 		ch.Action = provision.Update
 		ch.Summary += ": " + strings.Join(differ, ", ")
 	}
