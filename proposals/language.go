@@ -80,7 +80,7 @@ var language = []BlockSpec{
 		{Name: "known_hosts", Type: "string", Implied: "`~/.ssh/known_hosts`", Meaning: "File of the known host keys; relative names as above."},
 		{Name: "host_keys", Type: "string", Default: `"strict"`, Meaning: "`strict` refuses a host whose key is not known; `accept-new` accepts and remembers the key of a new host, and refuses a changed one."},
 		{Name: "connect_timeout", Type: "duration", Default: "10", Meaning: "How long connecting and logging in may take."},
-		{Name: "command_timeout", Type: "duration", Default: "600", Meaning: "How long one command may take."},
+		{Name: "command_timeout", Type: "duration", Default: "600", Meaning: "How long one command may take. Bringing the tables up to date has an hour more."},
 	}},
 	{Path: "node", Syntax: `node "NAME"`, Meaning: "A machine that carries roles or instances.", Attrs: []AttrSpec{
 		{Name: "address", Type: "string", Implied: "127.0.0.1 for a local node; otherwise required", Meaning: "IP address or host name that glancectl, the other nodes and clients reach it by."},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -226,4 +227,26 @@ func TestRootedStartsNoProcess(t *testing.T) {
 			t.Errorf("chown was called with %q; want %q", got, want)
 		}
 	})
+}
+
+// A command that is given time has it, whatever limit a Host has.
+func TestBatchTime(t *testing.T) {
+	h := &timed{}
+	m := &machine{Host: h}
+	ops := []Op{Exec{Argv: []string{"true"}}, Exec{Argv: []string{"true"}, Timeout: time.Hour}, Exec{Argv: []string{"true"}, Timeout: time.Minute}}
+	if err := m.Do(t.Context(), ops, nil); !errors.Is(err, errCut) || h.longer != time.Hour+time.Minute {
+		t.Errorf("Do = %v, in %s more than others have; want 1h1m", err, h.longer)
+	}
+}
+
+// A timed Host notes what time a command is given, and does not run it.
+type timed struct {
+	Host
+	longer time.Duration
+}
+
+func (h *timed) Name() string { return "node" }
+func (h *timed) Run(_ context.Context, c Cmd) (Result, error) {
+	h.longer = c.Longer
+	return Result{}, nil
 }

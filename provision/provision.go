@@ -14,6 +14,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"time"
 )
 
 // A Host is a machine that can run commands. Implementations are dumb: one
@@ -45,6 +46,8 @@ type Cmd struct {
 	// Endless: it ends when it ends, or when ctx does; a limit that a Host has
 	// for all commands does not hold.
 	Endless bool
+	// Longer is how much more time than that limit it has.
+	Longer time.Duration
 }
 
 // MaxOutput is how much of a command's output a Result keeps.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // A machine is a Host as resources see it: the one Reader and Writer.
@@ -60,10 +61,21 @@ func (m *machine) batch(ctx context.Context, ops []Op, p *progress) (Result, err
 		Argv:   []string{"sh", "-s"},
 		Stdin:  input(strings.NewReader(b.render(ops)), p.feeds),
 		Stdout: pw,
+		Longer: longer(ops),
 	})
 	pw.Close()
 	<-read
 	return res, err
+}
+
+// longer is the time that ops ask for themselves.
+func longer(ops []Op) (all time.Duration) {
+	for _, o := range ops {
+		if e, ok := o.(Exec); ok {
+			all += e.Timeout
+		}
+	}
+	return all
 }
 
 // failure says which of ops failed, and why.

@@ -109,7 +109,8 @@ func (h *Host) Run(ctx context.Context, c provision.Cmd) (provision.Result, erro
 	}
 	if t := h.cfg.CommandTimeout; t > 0 && !c.Endless {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, t, fmt.Errorf("did not end within %s", t))
+		t += c.Longer
+		ctx, cancel = context.WithTimeoutCause(ctx, t, fmt.Errorf("did not end within %s: look what it waits for, or give it more time with command_timeout", t))
 		defer cancel()
 	}
 	s, done, err := h.session(ctx)

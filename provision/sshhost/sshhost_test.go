@@ -213,6 +213,9 @@ func TestCommandTimeout(t *testing.T) {
 	if _, err := h.Run(t.Context(), provision.Cmd{Argv: []string{"sleep", "0.2"}, Endless: true}); err != nil {
 		t.Errorf("Run without end = %v; want that it may take longer", err)
 	}
+	if _, err := h.Run(t.Context(), provision.Cmd{Argv: []string{"sleep", "0.2"}, Longer: time.Minute}); err != nil {
+		t.Errorf("Run with more time = %v; want that it may take longer", err)
+	}
 }
 
 // Who is not root goes through sudo, without being asked for a password.
