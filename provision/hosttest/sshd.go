@@ -31,13 +31,14 @@ type Server struct {
 	KeyFile    string // a private key that may log in, as any user
 	KnownHosts string // a file with the server's host keys
 
-	RefuseAuth  atomic.Bool  // nobody may log in
-	BlackHole   atomic.Bool  // connections are accepted and never answered
-	DeafRequest atomic.Bool  // global requests, such as keepalives, are not answered
-	DropAfter   atomic.Int64 // connections end after so many bytes of input to commands; 0: never
-	Logins      atomic.Int64
-	LastUser    atomic.Value // string: who logged in last
-	Sessions    atomic.Int64 // commands begun
+	RefuseAuth   atomic.Bool  // nobody may log in
+	BlackHole    atomic.Bool  // connections are accepted and never answered
+	NoForwarding atomic.Bool  // connections from here are prohibited
+	DeafRequest  atomic.Bool  // global requests, such as keepalives, are not answered
+	DropAfter    atomic.Int64 // connections end after so many bytes of input to commands; 0: never
+	Logins       atomic.Int64
+	LastUser     atomic.Value // string: who logged in last
+	Sessions     atomic.Int64 // commands begun
 
 	t        *testing.T
 	dir      string
@@ -227,6 +228,10 @@ func (s *Server) channel(ctx context.Context, sc *ssh.ServerConn, nc ssh.NewChan
 
 // forward connects a channel to an address.
 func (s *Server) forward(nc ssh.NewChannel, network, address string) {
+	if s.NoForwarding.Load() {
+		_ = nc.Reject(ssh.Prohibited, "administratively prohibited")
+		return
+	}
 	to, err := net.Dial(network, address)
 	if err != nil {
 		_ = nc.Reject(ssh.ConnectionFailed, err.Error())

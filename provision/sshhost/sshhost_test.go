@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -215,6 +216,52 @@ func TestCommandTimeout(t *testing.T) {
 	}
 	if _, err := h.Run(t.Context(), provision.Cmd{Argv: []string{"sleep", "0.2"}, Longer: time.Minute}); err != nil {
 		t.Errorf("Run with more time = %v; want that it may take longer", err)
+	}
+}
+
+// Where sshd must not forward anything, a program on the machine connects.
+func TestNoForwarding(t *testing.T) {
+	s := hosttest.NewServer(t)
+	s.NoForwarding.Store(true)
+	h := dial(t, config(s))
+	for _, network := range []string{"tcp", "unix"} {
+		address := "127.0.0.1:0"
+		if network == "unix" {
+			address = filepath.Join(t.TempDir(), "it's a socket")
+		}
+		l, err := net.Listen(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				_, _ = io.Copy(c, c)
+				c.Close()
+			}
+		}()
+		c, err := h.Dial(t.Context(), network, l.Addr().String())
+		if err != nil {
+			t.Errorf("Dial(%s) = %v", network, err)
+			continue
+		}
+		got := make([]byte, 5)
+		if _, err := io.WriteString(c, "hello"); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != "hello" {
+			t.Errorf("over %s came back %q, %v; want what was sent", network, got, err)
+		}
+		c.Close()
+	}
+	// Nobody there is the end of the stream.
+	c, err := h.Dial(t.Context(), "unix", filepath.Join(t.TempDir(), "nothing"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if n, err := c.Read(make([]byte, 1)); err == nil {
+		t.Errorf("Read = %d bytes; want an error", n)
 	}
 }
 
