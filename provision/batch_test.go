@@ -250,3 +250,37 @@ func (h *timed) Run(_ context.Context, c Cmd) (Result, error) {
 	h.longer = c.Longer
 	return Result{}, nil
 }
+
+// A user who has processes left can be removed: they are ended.
+func TestRemoveBusyUser(t *testing.T) {
+	forShells(t, func(t *testing.T, m *machine) {
+		job := exec.Command("sleep", "60")
+		if err := job.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = job.Wait() // it is ended by a signal
+		}()
+		bin := t.TempDir()
+		for name, text := range map[string]string{
+			"getent":  "",
+			"stat":    fmt.Sprintf("echo root /proc/1; echo glance /proc/%d\n", job.Process.Pid),
+			"userdel": fmt.Sprintf("if kill -0 %d 2>/dev/null; then echo busy >&2; exit 8; fi; echo \"$*\" >>%s/calls\n", job.Process.Pid, bin),
+		} {
+			if err := os.WriteFile(bin+"/"+name, []byte("#!/bin/sh\n"+text), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		if err := m.Do(t.Context(), []Op{RemoveUser{"glance"}}, nil); err != nil {
+			t.Errorf("Do = %v", err)
+		}
+		if calls, err := os.ReadFile(bin + "/calls"); string(calls) != "-- glance\n" {
+			t.Errorf("userdel was called with %q, %v; want one that worked", calls, err)
+		}
+		_ = job.Process.Kill() // for a test that failed
+		<-ended
+	})
+}

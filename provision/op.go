@@ -92,7 +92,8 @@ type AddUser struct {
 	Modify                   bool
 }
 
-// RemoveUser removes a user; it may be gone already.
+// RemoveUser removes a user, and ends what still runs as that user; it may be
+// gone already.
 type RemoveUser struct{ Name string }
 
 // RemoveGroup removes a group; it may be gone already.

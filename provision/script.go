@@ -232,8 +232,21 @@ func (o AddUser) command(program string, flags ...string) string {
 	return quoteAll(append(argv, "--", o.Name))
 }
 
+// userBusy is the status of userdel when the user still has processes.
+const userBusy = 8
+
 func (o RemoveUser) render(s *script) {
-	s.line("! getent passwd %s >/dev/null || userdel -- %s", Quote(o.Name), Quote(o.Name))
+	u := Quote(o.Name)
+	s.line("getent passwd %s >/dev/null || exit 0", u)
+	// A job that cron has started may still be at work. It is told to end, and
+	// ended when it does not within ten seconds.
+	s.line("i=0")
+	s.line("until e=0; userdel -- %s >/dev/null 2>&1 || e=$?; [ $e != %d ] || [ $i = 110 ]; do", u, userBusy)
+	s.line("case $i in 0) k=TERM ;; 100) k=KILL ;; *) k= ;; esac")
+	s.line(`[ -z "$k" ] || stat -c '%%U %%n' /proc/[0-9]* 2>/dev/null | while read -r o p; do [ "$o" != %s ] || kill "-$k" "${p#/proc/}" 2>/dev/null || :; done`, u)
+	s.line("i=$((i+1)); sleep 0.1")
+	s.line("done")
+	s.line("[ $e = 0 ] || userdel -- %s", u) // it says why
 }
 
 func (o RemoveGroup) render(s *script) {
