@@ -15,6 +15,10 @@ const (
 	alignment = 4096
 	// bypassStep is after how much it is asked whether the disk keeps up.
 	bypassStep = 16 << 20
+	// fastDisk is how many bytes a second a disk takes at its best that is not
+	// slow even if it takes most of the time, as under many uploads at once or
+	// where the processors are busy.
+	fastDisk = 400e6
 )
 
 // A bypass writes to a file past the page cache. That saves copying the data,
@@ -29,7 +33,8 @@ type bypass struct {
 
 	began   time.Time // the step
 	writing time.Duration
-	n       int // bytes of the step
+	n       int     // bytes of the step
+	best    float64 // bytes a second of its quickest write
 }
 
 // newBypass returns the bypass of a file that is empty, or nil if its file
@@ -71,12 +76,13 @@ func (d *bypass) write(b []byte) (n int, ended bool, err error) {
 		return n, true, d.set(0)
 	}
 	now := d.now()
-	d.writing += now.Sub(begun)
+	took := now.Sub(begun)
+	d.writing, d.best = d.writing+took, max(d.best, float64(n)/took.Seconds())
 	if d.n += n; err != nil || d.n < bypassStep {
 		return n, false, err
 	}
-	slow := d.writing > now.Sub(d.began)*3/4
-	d.began, d.writing, d.n = now, 0, 0
+	slow := d.best < fastDisk && d.writing > now.Sub(d.began)*3/4
+	d.began, d.writing, d.n, d.best = now, 0, 0, 0
 	if slow {
 		return n, true, d.set(0)
 	}

@@ -116,7 +116,8 @@ func TestBypassOfSlowDisk(t *testing.T) {
 		write, read time.Duration
 		want        bool
 	}{
-		{time.Millisecond, time.Millisecond, true},
+		{10 * time.Millisecond, 10 * time.Millisecond, true}, // the client is slow as well
+		{100 * time.Microsecond, time.Microsecond, true},     // the disk is fast
 		{10 * time.Millisecond, time.Millisecond, false},
 	} {
 		w := bypassed(t)
