@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,11 @@ var drivers = map[string]string{
 // notifications reads who is told. The drivers, which are the later way of
 // saying it, win over the strategy.
 func (r *reader) notifications() Notifications {
+	here, err := os.Hostname()
+	if err != nil {
+		here = "localhost"
+	}
+	r.text(here, "DEFAULT.host") // what old files name the publisher by: $host
 	n := Notifications{
 		Publisher: r.text("image.localhost", "DEFAULT.default_publisher_id"),
 		Disabled:  r.list(nil, "DEFAULT.disabled_notifications"),

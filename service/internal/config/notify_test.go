@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -62,6 +63,21 @@ func TestNotifications(t *testing.T) {
 		}
 		if diff := cmp.Diff(test.want, s.Notify); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.text, diff)
+		}
+	}
+}
+
+// Files of the first releases name the machine by an option that it gives a
+// value itself.
+func TestPublisherByHost(t *testing.T) {
+	here, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{"": "image." + here, "host = node1\n": "image.node1"} {
+		s, err := load(t, config.API, minimal+"[DEFAULT]\ndefault_publisher_id = image.$host\n"+text)
+		if err != nil || s.Notify.Publisher != want || len(s.Warnings)+len(s.Ignored) > 0 {
+			t.Errorf("%q: publisher is %q, %v %q; want %q", text, s.Notify.Publisher, err, s.Warnings, want)
 		}
 	}
 }

@@ -31,6 +31,7 @@ var losses = []struct {
 }{
 	{"DEFAULT.location_strategy", "location_order", "data is read from the store of the highest weight"},
 	{"taskflow_executor.conversion_format", "", "images of tasks stay as they are; [image_conversion] output_format converts those that are imported"},
+	{"DEFAULT.enable_v2_api", "true", "version 2 is always served"},
 	{"database.slave_connection", "", "everything is read from connection"},
 	{"database.connection_parameters", "", "parameters stand behind a question mark in connection; charset and unix_socket are known"},
 	{"database.mysql_sql_mode", "TRADITIONAL", "it is TRADITIONAL"},

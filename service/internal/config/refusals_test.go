@@ -25,6 +25,8 @@ CONF:4: [cold] swift_store_multi_tenant: not supported: all data is in the one a
 		want []string
 	}{
 		{"[DEFAULT]\nallow_additional_image_properties = True\nlocation_strategy = location_order\n[glance_store]\nswift_store_multi_tenant = False\nswift_store_auth_insecure = no\n", nil},
+		{"[DEFAULT]\nenable_v1_api = True\nenable_v2_api = True\n", nil},
+		{"[DEFAULT]\nenable_v2_api = False\n", []string{"CONF:2: [DEFAULT] enable_v2_api has no effect: version 2 is always served"}},
 		{"[DEFAULT]\nlocation_strategy = store_type\n[taskflow_executor]\nconversion_format = raw\n[glance_store]\nswift_store_cacert = /ca\nswift_store_auth_insecure = True\n", []string{
 			"CONF:2: [DEFAULT] location_strategy has no effect: data is read from the store of the highest weight",
 			"CONF:4: [taskflow_executor] conversion_format has no effect: images of tasks stay as they are; [image_conversion] output_format converts those that are imported",
