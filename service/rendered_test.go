@@ -52,6 +52,11 @@ func TestRenderedFiles(t *testing.T) {
 			t.Errorf("there is no %s", name)
 		}
 	}
+	for _, name := range []string{"api.log", "registry.log"} {
+		if text, err := os.ReadFile(s.path(name)); err != nil || strings.Contains(string(text), "WARNING") {
+			t.Errorf("%s = %q, %v; want no warning", name, text, err)
+		}
+	}
 	for _, job := range []struct {
 		name string
 		run  runner
