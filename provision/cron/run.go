@@ -40,25 +40,33 @@ const (
 )
 
 // Run runs the job as e says, as cron would, but at once, and waits for its
-// end, which takes as long as it takes. When ctx ends, the job is told to end.
-// An error means that it is not known how the run went.
+// end, which takes as long as it takes. When ctx ends, the job is told to end,
+// and Run returns how it did unless that takes long. When the connection is
+// lost the job goes on. An error means that it is not known how the run went.
 func (j Job) Run(ctx context.Context, h provision.Host, e Entry) (Outcome, error) {
 	if len(e.Argv) == 0 {
 		return Outcome{}, fmt.Errorf("%s %w", j.Entry, errByHand)
 	}
-	res, err := h.Run(ctx, provision.Cmd{Argv: []string{"sh", "-s"}, Stdin: strings.NewReader(j.script(e)), Endless: true})
+	printed, err := command(ctx, h, j.script(e))
 	if err != nil {
 		return Outcome{}, err
 	}
-	return j.outcome(string(res.Stdout))
+	return j.outcome(printed)
 }
+
+// What the script prints about the job: "glancectl-pid PID" when it begins,
+// and a last line.
+const (
+	pidMark = "glancectl-pid"
+	endMark = "glancectl-end"
+)
 
 // script runs the job and says how it went. What the job says is kept until
 // its end: it must not be ended because nobody reads that any more.
 func (j Job) script(e Entry) string {
 	env := []string{"env", "-i", "SHELL=/bin/sh", "PATH=/usr/bin:/bin"}
 	// The shell becomes the job, so it knows the number of its process.
-	start := `echo "glancectl-pid $$" >&3; exec 3>&-; exec ` + provision.QuoteAll(append(env, e.Env...)) +
+	start := `echo "` + pidMark + ` $$" >&3; exec 3>&-; exec ` + provision.QuoteAll(append(env, e.Env...)) +
 		` HOME="$HOME" LOGNAME="$LOGNAME" ` + provision.QuoteAll(now(e.Argv))
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -66,23 +74,26 @@ func (j Job) script(e Entry) string {
 	line("PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	line("export PATH")
 	if e.User != "" {
-		line("u=$(getent passwd -- %s) || { echo 'glancectl-nobody'; exit 0; }", provision.Quote(e.User))
+		line("u=$(getent passwd -- %s) || { echo glancectl-nobody; echo %s; exit 0; }", provision.Quote(e.User), endMark)
 		line("u=${u%%:*}; HOME=${u##*:} LOGNAME=%s", provision.Quote(e.User))
 		line("export HOME LOGNAME")
 	}
 	line(`cd -- "$HOME" 2>/dev/null || cd /`)
-	// Who is told to end is the job, and the shell keeps its output open until
-	// it has done so.
+	// Whoever is told to end, the shell stays: it keeps the job's output open.
 	line("trap : HUP INT TERM")
-	line("exec 3>&1")
+	line("exec 3>&1 4<&0")
+	line(`while read -r order pid; do [ "$order" != stop ] || kill -TERM "$pid"; done <&4 >/dev/null 2>&1 3>&- &`)
+	line("w=$!")
+	line("exec 4<&-")
 	line("o=$(exec 2>&1 </dev/null; exec %s)", provision.AsUser(e.User, []string{"sh", "-c", start}))
 	line("s=$?")
 	line("exec 3>&-")
+	line(`kill "$w"`)
 	line(`printf '\nglancectl-status %%s\n' "$s"`)
 	line(`printf 'output %%s\n' "$(printf %%s "$o" | tail -c %d | base64 -w0)"`, outputKept)
 	line(`[ ! -e %[1]s ] || printf 'record %%s\n' "$(base64 -w0 <%[1]s)"`, provision.Quote(j.Record))
 	line(`[ ! -e %[1]s ] || printf 'log %%s\n' "$(tail -c %[2]d -- %[1]s | base64 -w0)"`, provision.Quote(j.Log), logRead)
-	line("echo glancectl-end")
+	line("echo %s", endMark)
 	line("exit 0")
 	line("}")
 	return b.String()
@@ -98,7 +109,7 @@ func (j Job) outcome(out string) (o Outcome, err error) {
 	if _, nobody := said["glancectl-nobody"]; nobody {
 		return o, errors.New("there is no such user")
 	}
-	if _, whole := said["glancectl-end"]; !whole {
+	if _, whole := said[endMark]; !whole {
 		return o, errCut
 	}
 	if o.Status, err = strconv.Atoi(said["glancectl-status"]); err != nil {
@@ -111,7 +122,7 @@ func (j Job) outcome(out string) (o Outcome, err error) {
 		}
 	}
 	o.Output = strings.TrimSpace(string(output))
-	pid := said["glancectl-pid"]
+	pid := said[pidMark]
 	if len(record) > 0 {
 		runs, err := readRecord(record)
 		if err != nil {
@@ -154,11 +165,15 @@ func linesOf(log, pid string) string {
 // Tail writes the last lines of the job's log to w, and goes on with what is
 // added until ctx ends, if it is to follow. There need not be a log yet.
 func (j Job) Tail(ctx context.Context, h provision.Host, w io.Writer, lines int, follow bool) error {
-	argv := []string{"tail", "-n", strconv.Itoa(lines)}
+	c := provision.Cmd{Argv: []string{"tail", "-n", strconv.Itoa(lines), "--", j.Log}, Stdout: w, Endless: follow}
 	if follow {
-		argv = append(argv, "-F")
+		// It ends with its input, however the connection ends.
+		in, hold := io.Pipe()
+		defer context.AfterFunc(ctx, func() { hold.Close() })()
+		c.Argv = []string{"sh", "-c", fmt.Sprintf(`tail -n %d -F -- %s & cat >/dev/null; kill "$!"`, lines, provision.Quote(j.Log))}
+		c.Stdin = in
 	}
-	res, err := h.Run(ctx, provision.Cmd{Argv: append(argv, "--", j.Log), Stdout: w, Endless: follow})
+	res, err := h.Run(ctx, c)
 	if err != nil {
 		return err
 	}

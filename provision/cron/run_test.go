@@ -6,12 +6,14 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"glancectl/provision"
 	"glancectl/provision/cron"
 	"glancectl/provision/localhost"
 )
@@ -27,6 +29,7 @@ trap 'record stopped; exit 1' TERM
 record running
 case $1 in
 killed) kill -9 $$ ;;
+linger) : >$dir/began; while [ ! -e $dir/go ]; do sleep 0.05; done; record done; exit 0 ;;
 hang) : >$dir/began; while :; do sleep 0.05; done ;;
 unrecorded) rm $dir/runs; exit 3 ;;
 done) record done; exit 0 ;;
@@ -89,25 +92,83 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A job is told to end when nobody waits for it any more.
+// A job is told to end when nobody wants it any more, and says how it did.
 func TestRunEndsWithContext(t *testing.T) {
 	j, e := sample(t, "hang")
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
+	type result struct {
+		o   cron.Outcome
+		err error
+	}
+	ended := make(chan result, 1)
 	go func() {
-		_, err := j.Run(ctx, localhost.New("here"), e)
-		ended <- err
+		o, err := j.Run(ctx, localhost.New("here"), e)
+		ended <- result{o, err}
+	}()
+	eventually(t, func() bool { _, err := os.Stat(filepath.Join(filepath.Dir(j.Record), "began")); return err == nil })
+	cancel()
+	if r := <-ended; r.err != nil || r.o.Run == nil || r.o.Run.Result != cron.Stopped || r.o.Good() {
+		t.Errorf("Run = %+v, %v; want that it was stopped", r.o, r.err)
+	}
+	if _, err := j.Run(ctx, localhost.New("here"), e); !errors.Is(err, context.Canceled) {
+		t.Errorf("Run after that = %v; want nothing begun", err)
+	}
+}
+
+// A job goes on when nobody can hear of it any more.
+func TestRunOutlivesItsConnection(t *testing.T) {
+	j, e := sample(t, "linger")
+	done := make(chan error, 1)
+	cut := make(chan struct{})
+	go func() {
+		_, err := j.Run(t.Context(), cuttable{localhost.New("here"), cut}, e)
+		done <- err
 	}()
 	dir := filepath.Dir(j.Record)
 	eventually(t, func() bool { _, err := os.Stat(filepath.Join(dir, "began")); return err == nil })
-	cancel()
-	if err := <-ended; err == nil {
-		t.Error("Run = nil; want an error: nobody waited for the end")
+	close(cut)
+	if err := <-done; err == nil {
+		t.Error("Run = nil; want an error: it is not known how it went")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	eventually(t, func() bool {
 		text, err := os.ReadFile(j.Record)
-		return err == nil && strings.Contains(string(text), "stopped")
+		return err == nil && strings.Contains(string(text), `"done","done":3`)
 	})
+}
+
+// cuttable is a host whose connection is cut: both ends see the other's end,
+// and nobody sends a signal.
+type cuttable struct {
+	provision.Host
+	cut chan struct{}
+}
+
+func (c cuttable) Run(_ context.Context, cmd provision.Cmd) (provision.Result, error) {
+	p := exec.Command(cmd.Argv[0], cmd.Argv[1:]...)
+	in, err := p.StdinPipe()
+	if err != nil {
+		return provision.Result{}, err
+	}
+	out, err := p.StdoutPipe()
+	if err != nil {
+		return provision.Result{}, err
+	}
+	if err := p.Start(); err != nil {
+		return provision.Result{}, err
+	}
+	go func() {
+		_, _ = io.Copy(in, cmd.Stdin)
+		in.Close()
+	}()
+	go func() { _, _ = io.Copy(cmd.Stdout, out) }()
+	<-c.cut
+	in.Close()
+	out.Close()
+	go func() { _ = p.Wait() }()
+	return provision.Result{}, errors.New("the connection was lost")
 }
 
 func eventually(t *testing.T, ok func() bool) {
