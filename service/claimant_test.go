@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"glancectl/service"
@@ -78,4 +79,61 @@ func TestKilledBetweenWriteAndAnswer(t *testing.T) {
 		return strings.Contains(d.call("GET", "/v2/images/"+imageA, "").body, `"status": "queued"`)
 	})
 	d.want(200, `"status": "active"`, "PUT", "/v1/images/"+imageA, "other data", "Content-Type", octets)
+}
+
+// TestRegistryAwayAtTheEnd: the registry goes away while data comes in. When it
+// is back the image is what failed uploads leave, though the service lives on.
+func TestRegistryAwayAtTheEnd(t *testing.T) {
+	s := newSite(t)
+	registry := start(t, service.RunRegistry, service.Options{Files: []string{s.conf("registry", "")}})
+	at, err := url.Parse(registry.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var away atomic.Bool
+	proxy := httputil.NewSingleHostReverseProxy(at)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if away.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", "[DEFAULT]\n"+registryOptions(t, front.URL))}})
+	body, data := io.Pipe()
+	r, err := http.NewRequest("POST", d.url+"/v1/images", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"Id": imageA, "Disk_format": "raw", "Container_format": "bare"} {
+		r.Header.Set("X-Image-Meta-"+name, value)
+	}
+	r.Header.Set("Content-Type", octets)
+	answered := make(chan int, 1)
+	go func() {
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			answered <- 0
+			return
+		}
+		resp.Body.Close()
+		answered <- resp.StatusCode
+	}()
+	if _, err := io.WriteString(data, "first"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "data to be in the store", func() bool { return s.count("images") > 0 })
+	away.Store(true)
+	data.Close()
+	if code := <-answered; code != 503 {
+		t.Errorf("the upload is answered %d; want 503", code)
+	}
+	d.want(200, `"status": "saving"`, "GET", "/v2/images/"+imageA, "")
+	away.Store(false)
+	eventually(t, "the image to be killed", func() bool {
+		return strings.Contains(d.call("GET", "/v2/images/"+imageA, "").body, `"status": "killed"`)
+	})
+	if n := s.count("images"); n != 0 {
+		t.Errorf("%d files are left", n)
+	}
 }

@@ -83,6 +83,7 @@ type imports struct {
 
 	mu      sync.Mutex
 	closed  bool
+	leaving chan struct{} // closed with closed
 	running sync.WaitGroup
 }
 
@@ -102,7 +103,7 @@ func newImports(o ImportOptions) (*imports, error) {
 		o.AtOnce = 10
 	}
 	o.StoresAtOnce = max(1, o.StoresAtOnce)
-	i := &imports{ImportOptions: o, slots: make(chan struct{}, o.AtOnce)}
+	i := &imports{ImportOptions: o, slots: make(chan struct{}, o.AtOnce), leaving: make(chan struct{})}
 	i.ctx, i.stop = context.WithCancel(context.Background())
 	return i, nil
 }
@@ -125,6 +126,9 @@ func (i *imports) enter() bool {
 func (s *Images) Drain(ctx context.Context) error {
 	i := s.imports
 	i.mu.Lock()
+	if !i.closed {
+		close(i.leaving)
+	}
 	i.closed = true
 	i.mu.Unlock()
 	ended := make(chan struct{})

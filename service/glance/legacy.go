@@ -77,18 +77,13 @@ func (s *Images) Kill(ctx context.Context, id ID) error {
 
 // kill ends the life of an image whose data did not come whole.
 func (s *Images) kill(ctx context.Context, saving *Image) {
-	killed := saving.Clone()
-	err := killed.moveTo(Killed)
-	if err == nil {
-		err = s.catalog.Update(ctx, saving, killed)
-	}
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
-		s.letGo(ctx, saving.ID) // somebody else has the image, or it is gone
-		return
-	}
-	if err != nil {
-		s.o.Log.ErrorContext(ctx, "image is not killed after a failure", "image", saving.ID, "status", saving.Status, "error", err)
-	}
+	s.settle(ctx, saving, func() error {
+		killed := saving.Clone()
+		if err := killed.moveTo(Killed); err != nil {
+			return err
+		}
+		return s.catalog.Update(ctx, saving, killed)
+	})
 }
 
 // allowSharing returns an image that the caller may share, and its members: an

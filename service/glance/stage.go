@@ -100,13 +100,7 @@ func (s *Images) unstage(ctx context.Context, id ID) {
 // giveBack makes an image queued again that was saving, uploading or
 // importing, and not busy with an import any more.
 func (s *Images) giveBack(ctx context.Context, im *Image) {
-	err := s.requeue(ctx, im)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		s.letGo(ctx, im.ID)
-	case err != nil && !errors.Is(err, ErrConflict): // else somebody else has it
-		s.o.Log.ErrorContext(ctx, "image is not queued again after a failure", "image", im.ID, "status", im.Status, "error", err)
-	}
+	s.settle(ctx, im, func() error { return s.requeue(ctx, im) })
 }
 
 func (s *Images) requeue(ctx context.Context, im *Image) error {
