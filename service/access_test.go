@@ -228,7 +228,7 @@ func TestPropertyProtections(t *testing.T) {
 			d.patch(403, reserved, "alice", imageA, "add", "license_key", "y")
 			d.patch(403, reserved, "alice", imageA, "remove", "license_key", "")
 			d.patch(403, "Attribute 'license_new' is reserved.", "alice", imageA, "add", "license_new", "y")
-			d.patch(403, "Attribute 'note' is reserved.", "alice", imageA, "replace", "note", "y")
+			d.patch(409, "Property note does not exist.", "alice", imageA, "replace", "note", "y") // as who cannot read it is told
 			d.patch(200, `"os": "y"`, "alice", imageA, "replace", "os", "y")
 			d.patch(404, "", "bob", imageA, "add", "os", "w") // cannot see the image at all
 			d.patch(200, `"license_key": "y"`, "billing", imageA, "replace", "license_key", "y")
