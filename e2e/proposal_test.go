@@ -24,10 +24,8 @@ type draft struct {
 	Cache      bool
 	Workers    int    // in a config block; 0: none
 	ScrubTime  int    // seconds
-	Alone      bool   // without MySQL and Keystone
 	Admin      string // a block: how the database is administered
 	Delayed    bool
-	Rabbit     bool   // notifications go to mq-node
 	Generated  bool   // leave the passwords out
 	Extra      string // in the role block
 }
@@ -60,7 +58,6 @@ proposal "{{.Name}}" {
 {{- range .Addresses}}
   node "{{.Name}}" { address = "{{.Address}}" }
 {{- end}}
-{{- if not .Alone}}
   mysql "main" {
     node = "db-node"
     {{.Admin}}
@@ -71,16 +68,10 @@ proposal "{{.Name}}" {
     region   = "RegionOne"
     admin { openrc = "/root/openrc" }
   }
-{{- end}}
-{{- if .Rabbit}}
-  rabbitmq "main" { node = "mq-node" }
-{{- end}}
   role "glance-server" {
-    {{if .Rabbit}}notifier_strategy = "rabbit"{{end}}
     nodes          = ["{{join .Nodes "\", \""}}"]
     delayed_delete = {{.Delayed}}
     scrub_time     = {{.ScrubTime}}
-{{- if not .Alone}}
     database "mysql" {
       instance = "main"
       {{if not .Generated}}password = var.database_password{{end}}
@@ -89,7 +80,6 @@ proposal "{{.Name}}" {
       instance         = "main"
       {{if not .Generated}}service_password = var.service_password{{end}}
     }
-{{- end}}
     cache {
       enabled  = {{.Cache}}
       max_size = "64MiB"

@@ -18,7 +18,7 @@ import (
 // TestMainJob is the life of one deployment, from a plan on bare machines to
 // its end. All parts need the first apply; each leaves the deployment as it was.
 func TestMainJob(t *testing.T) {
-	s := newSite(t, lab.Config{ImageNodes: 3, Keystone: true, Database: true, Rabbit: true, DiskMiB: map[string]int{"image-3": 300}})
+	s := newSite(t, lab.Config{ImageNodes: 3, Keystone: true, Database: true, DiskMiB: map[string]int{"image-3": 300}})
 	main := draft{Name: "main", Nodes: []string{"image-1", "image-2"}, Delayed: true}
 	before := s.inventory(t, "image-1")
 
@@ -26,14 +26,10 @@ func TestMainJob(t *testing.T) {
 		name string
 		run  func(*testing.T, *site, draft)
 	}{
-		{"examples on bare machines", examples},
-		{"notifications to a broker", notifications},
 		{"first apply", firstApply},
 		{"second apply changes nothing", secondApply},
 		{"login without root", withSudo},
 		{"openstack and glance clients", clients},
-		{"glance client of version 1", clientsV1},
-		{"two nodes, one catalog", oneCatalog},
 		{"cron", cronJobs},
 		{"cache turned on and off", cacheTurned},
 		{"changed by hand, changed in the proposal", drift},
@@ -163,30 +159,10 @@ func clients(t *testing.T, s *site, _ draft) {
 	}
 }
 
-// oneCatalog makes an image through one node and finds it through the other.
-func oneCatalog(t *testing.T, s *site, _ draft) {
-	const demo = ". /root/demo-openrc; "
-	s.On(t, "auth-node", demo+"glance --os-image-url http://10.77.0.21:9292 image-create --name shared-catalog --disk-format raw --container-format bare </dev/null >/dev/null")
-	got := s.On(t, "auth-node", demo+"glance --os-image-url http://10.77.0.22:9292 image-list")
-	if !strings.Contains(got, "shared-catalog") {
-		t.Errorf("list through image-2:\n%s\nwant the image made through image-1", got)
-	}
-	s.On(t, "auth-node", demo+"openstack image delete shared-catalog")
-}
-
-// cronLine takes a line of /etc/cron.d apart: schedule, user, command.
-var cronLine = regexp.MustCompile(`(?m)^[-0-9*/,]+ \S+ \S+ \S+ \S+ (\S+) (.+)$`)
-
 // runCron runs the one line of a cron file by hand, as cron would.
 func (s *site) runCron(t *testing.T, node, file string) string {
 	t.Helper()
-	text := s.On(t, node, "cat /etc/cron.d/"+file)
-	m := cronLine.FindStringSubmatch(text)
-	if m == nil || m[1] != "glance" {
-		t.Fatalf("/etc/cron.d/%s on %s has no line for glance:\n%s", file, node, text)
-	}
-	command := strings.ReplaceAll(m[2], `\%`, "%")
-	return s.On(t, node, fmt.Sprintf("cd /; su -s /bin/sh glance -c %s", "'"+strings.ReplaceAll(command, "'", `'\''`)+"'"))
+	return s.On(t, node, s.CronLine(t, node, file))
 }
 
 // cronJobs runs the scrubber by hand, which removes the data of an image in

@@ -49,6 +49,7 @@ others() {
 	local code=0
 	machines servers ./e2e/servers || code=1
 	machines conformance ./e2e/conformance || code=1
+	machines everything ./e2e/everything || code=1
 	machines end-to-end -skip '^TestMainJob$' ./e2e || code=1
 	machines rest $(go list ./e2e/... | grep -v -e '/e2e$' -e /e2e/lab$ -e /e2e/servers$ -e /e2e/conformance$) || code=1
 	machines lab ./e2e/lab || code=1

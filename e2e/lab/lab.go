@@ -136,7 +136,7 @@ func (l *Lab) up(ctx context.Context) error {
 		return err
 	}
 	if l.config.Shared != "" {
-		if err := os.Mkdir(l.sharedDir(), 0o755); err != nil {
+		if err := os.Mkdir(l.SharedDir(), 0o755); err != nil {
 			return err
 		}
 	}
@@ -218,7 +218,7 @@ func (l *Lab) plan(ctx context.Context) error {
 			return err
 		}
 		if l.config.Shared != "" {
-			l.nodes[len(l.nodes)-1].binds = []string{"--bind=" + l.sharedDir() + ":" + l.config.Shared}
+			l.nodes[len(l.nodes)-1].binds = []string{"--bind=" + l.SharedDir() + ":" + l.config.Shared}
 		}
 	}
 	for name := range l.config.DiskMiB {
@@ -229,8 +229,8 @@ func (l *Lab) plan(ctx context.Context) error {
 	return nil
 }
 
-// sharedDir is what the image nodes have in common, as this machine sees it.
-func (l *Lab) sharedDir() string { return filepath.Join(l.dir, "shared") }
+// SharedDir is what the image nodes have in common, as this machine sees it.
+func (l *Lab) SharedDir() string { return filepath.Join(l.dir, "shared") }
 
 // each calls do for all nodes at once and returns all their errors.
 func (l *Lab) each(do func(*Node) error) error {

@@ -2,17 +2,14 @@ package servers
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,14 +27,12 @@ import (
 // glanced does, of the same requests is compared; then it goes away.
 func notifications(t *testing.T, s *site, mq *bench) {
 	t.Run("as the original", func(t *testing.T) { notifyBeside(&site{s.as(t, "root"), s.config}) })
-	t.Run("broker away", func(t *testing.T) { brokerAway(mq.as(t, "root")) })
 	t.Run("syslog", func(t *testing.T) { toSyslog(mq.as(t, "root")) })
 }
 
 // newBroker makes what glanced uses on a RabbitMQ.
 func newBroker(mq *bench) *bench {
-	mq.sh(`for v in glance load; do rabbitmqctl -q add_vhost $v; done; rabbitmqctl -q add_user glance planted
-for v in glance load; do rabbitmqctl -q set_permissions -p $v glance '.*' '.*' '.*'; done`)
+	mq.sh(`rabbitmqctl -q add_vhost glance; rabbitmqctl -q add_user glance planted; rabbitmqctl -q set_permissions -p glance glance '.*' '.*' '.*'`)
 	return mq
 }
 
@@ -313,132 +308,6 @@ systemd-run -q --unit=glance-api -p Type=notify -p PrivateDevices=yes /usr/local
 
 // mqURL is where glanced answers on the broker's node.
 const mqURL = "http://10.77.0.7:9292"
-
-// A load is what clients do all the time, and how they fare.
-type load struct {
-	mu      sync.Mutex
-	created []string // images
-	slowest time.Duration
-	failed  []string
-}
-
-// client makes images and deletes them again until ctx ends, when ticks say so.
-func (l *load) client(ctx context.Context, ticks <-chan time.Time) {
-	for ctx.Err() == nil {
-		id := uuid()
-		for _, r := range []struct {
-			code               int
-			method, path, body string
-		}{{201, "POST", "", `{"id": "` + id + `"}`}, {204, "DELETE", "/" + id, ""}} {
-			<-ticks
-			begin := time.Now()
-			code, text, err := ask(context.WithoutCancel(ctx), owner, r.method, mqURL+"/v2/images"+r.path, []byte(r.body))
-			took := time.Since(begin)
-			l.mu.Lock()
-			l.slowest = max(l.slowest, took)
-			if err != nil || code != r.code {
-				l.failed = append(l.failed, fmt.Sprintf("%s: %d %.200s, %v", r.method, code, text, err))
-			}
-			l.mu.Unlock()
-		}
-		l.mu.Lock()
-		l.created = append(l.created, id)
-		l.mu.Unlock()
-	}
-}
-
-// count returns how many images there were.
-func (l *load) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.created)
-}
-
-// more waits until there were n images more.
-func (l *load) more(t *testing.T, n int) {
-	t.Helper()
-	wait(t, fmt.Sprintf("%d images more", n), func(from int) bool { return l.count() >= from+n }, l.count())
-}
-
-func wait[T any](t *testing.T, what string, done func(T) bool, arg T) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(arg); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("there are never %s", what)
-		}
-	}
-}
-
-func uuid() string {
-	return fmt.Sprintf("%08x-0000-4000-8000-%012x", rand.Uint32(), rand.Uint64()>>16)
-}
-
-// brokerAway stops and starts the broker under load. No request fails or takes
-// long, and in the end all that happened has been told.
-func brokerAway(b *bench) {
-	const journal = "journalctl -q -u glance-api --since=-5min"
-	b.install("[oslo_messaging_notifications]\ndriver = messagingv2\ntransport_url = rabbit://glance:planted@127.0.0.1/load\n" +
-		"[oslo_messaging_rabbit]\namqp_durable_queues = true\n")
-	ctx, cancel := context.WithCancel(b.t.Context())
-	defer cancel()
-	var l load
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	var clients sync.WaitGroup
-	for range 4 {
-		clients.Go(func() { l.client(ctx, tick.C) })
-	}
-	l.more(b.t, 30)
-	b.sh("systemctl stop rabbitmq-server")
-	l.more(b.t, 100)
-	b.sh("systemctl start rabbitmq-server")
-	b.sh("timeout 30 sh -c 'until " + journal + " | grep -q \"takes notifications again\"; do sleep 0.1; done'")
-	l.more(b.t, 30)
-	cancel()
-	clients.Wait()
-
-	b.t.Logf("%d images; the slowest request took %v", len(l.created), l.slowest)
-	if len(l.failed) > 0 {
-		b.t.Errorf("%d requests failed, the first: %s", len(l.failed), l.failed[0])
-	}
-	if l.slowest > 2*time.Second {
-		b.t.Errorf("a request took %v while the broker was away", l.slowest)
-	}
-	log := b.sh(journal)
-	if !strings.Contains(log, "the broker does not take notifications, which wait") || strings.Contains(log, "planted") || strings.Contains(log, "are dropped") {
-		b.t.Errorf("the log does not say that notifications wait, or has a password, or tells of drops:\n%s", log)
-	}
-	// The end of the process delivers what waits.
-	b.sh("systemctl stop glance-api")
-	b.told(l.created)
-}
-
-// told requires that the durable queue has the beginning and the end of all
-// images.
-func (b *bench) told(images []string) {
-	b.t.Helper()
-	ch := dial(b.t, "load")
-	if _, err := ch.QueueDeclarePassive("notifications.info", true, false, false, false, nil); err != nil {
-		b.t.Fatal(err)
-	}
-	all, err := ch.Consume("notifications.info", "", true, false, false, false, nil)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	missing := map[string]bool{}
-	for _, id := range images {
-		missing["image.create "+id], missing["image.delete "+id] = true, true
-	}
-	for timeout := time.After(20 * time.Second); len(missing) > 0; {
-		select {
-		case d := <-all:
-			n := read(b.t, d)
-			delete(missing, n.Event+" "+fmt.Sprint(n.Payload.(map[string]any)["id"]))
-		case <-timeout:
-			b.t.Fatalf("%d of %d notifications were never told", len(missing), 2*len(images))
-		}
-	}
-}
 
 // toSyslog has the service log to the node's own rsyslog, which files one
 // facility, and to a file that logrotate rotates as it is told to.

@@ -1,4 +1,4 @@
-package e2e
+package everything
 
 import (
 	"flag"
@@ -22,25 +22,27 @@ var masks = []struct {
 	{regexp.MustCompile(`\(amd64, \d+ bytes, sha256 [0-9a-f]+\)`), "(amd64, N bytes, sha256 …)"},
 	{regexp.MustCompile(`(?m)( from examples/\S+?),? .*$`), "$1"},
 	{regexp.MustCompile(`(?m)^To make it so: .*\n`), ""},
-	{regexp.MustCompile(`(?m)^still at work: .*\n`), ""}, // on a machine that is busy
 }
 
 // examples plans every example on machines where nothing is yet, and compares
 // with the golden plan beside it. Their addresses are the lab's.
-func examples(t *testing.T, s *site, _ draft) {
-	root, err := filepath.Abs("..")
+func examples(t *testing.T, s *site) {
+	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := s.Home(t)
-	files, err := filepath.Glob("../examples/*.hcl")
-	if err != nil || len(files) < 3 {
-		t.Fatalf("examples: %v, %v; want at least three", files, err)
+	files, err := filepath.Glob(filepath.Join(root, "examples/*.hcl"))
+	if err != nil || len(files) < 6 {
+		t.Fatalf("examples: %v, %v; want at least six", files, err)
 	}
 	for _, file := range files {
-		name := filepath.Base(file)
-		out := run(t, root, "env", "HOME="+home, "NO_COLOR=1", "GLANCE_SERVICE_PASSWORD=for-the-example", "GLANCE_SWIFT_KEY=for-the-example",
-			s.Bin, "plan", "examples/"+name)
+		c := s.Command(t.Context(), "plan", "examples/"+filepath.Base(file))
+		c.Dir, c.Env = root, append(c.Env, "GLANCE_SERVICE_PASSWORD=for-the-example", "GLANCE_SWIFT_KEY=for-the-example")
+		text, err := c.Output()
+		if err != nil {
+			t.Errorf("plan of %s: %v", file, err)
+		}
+		out := string(text)
 		for _, m := range masks {
 			out = m.pattern.ReplaceAllString(out, m.text)
 		}
@@ -56,7 +58,7 @@ func examples(t *testing.T, s *site, _ draft) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(string(want), out); diff != "" {
-			t.Errorf("plan of %s (-want +got):\n%s", name, diff)
+			t.Errorf("plan of %s (-want +got):\n%s", filepath.Base(file), diff)
 		}
 	}
 }
