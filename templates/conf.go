@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -72,7 +73,7 @@ func GlanceAPI(a API) ([]byte, error) {
 		c.cache(*a.Cache)
 	}
 	c.database(a.Database)
-	c.stores(a.Stores)
+	c.stores(a.Stores, a.Config)
 	c.keystone(a.Keystone)
 	c.paste(a.PasteFile, flavor(a.Keystone != nil, a.Cache))
 	c.section("os_glance_staging_store").set("filesystem_store_datadir", a.StagingDir)
@@ -137,7 +138,7 @@ func prefetching(t CacheTools) ([]byte, error) {
 	d.number("registry_port", int64(t.RegistryPort))
 	c.cache(t.Cache)
 	c.database(t.Database)
-	c.stores(t.Stores)
+	c.stores(t.Stores, t.Config)
 	c.locks(t.LockPath)
 	return c.bytes(t.Config)
 }
@@ -183,7 +184,7 @@ func GlanceScrubber(s Scrubber) ([]byte, error) {
 	d.flag("daemon", false)
 	d.seconds("wakeup_time", scrubberWakeup)
 	c.database(s.Database)
-	c.stores(s.Stores)
+	c.stores(s.Stores, s.Config)
 	c.locks(s.LockPath)
 	return c.bytes(s.Config)
 }
@@ -286,7 +287,12 @@ func (c *conf) database(b Database) {
 	s.seconds("connection_recycle_time", b.IdleTimeout)
 }
 
-func (c *conf) stores(b Stores) {
+// stores says where image data is, unless config names the stores: each has a
+// section of its own then, and the service would warn of what stands here.
+func (c *conf) stores(b Stores, config []Section) {
+	if setsIn(config, "DEFAULT", "enabled_backends") {
+		return
+	}
 	s := c.section("glance_store")
 	s.set("stores", strings.Join(b.Types, ","))
 	s.set("default_store", b.Default)
@@ -300,6 +306,12 @@ func (c *conf) stores(b Stores) {
 	s.set("swift_store_config_file", b.Swift.ConfigFile)
 	s.set("swift_store_container", b.Swift.Container)
 	s.flag("swift_store_create_container_on_put", b.Swift.CreateOnPut)
+}
+
+func setsIn(config []Section, name, key string) bool {
+	return slices.ContainsFunc(config, func(s Section) bool {
+		return s.Name == name && slices.ContainsFunc(s.Options, func(o Option) bool { return o.Key == key })
+	})
 }
 
 func (c *conf) keystone(k *Keystone) {

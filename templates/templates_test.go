@@ -344,3 +344,37 @@ func TestSwiftAuthVersion(t *testing.T) {
 		t.Errorf("user_domain_id for Keystone = %s; want default", got)
 	}
 }
+
+// Where config names the stores, nothing is said of those without a name: the
+// service would warn of it.
+func TestNamedStores(t *testing.T) {
+	config := []Section{
+		{Name: "glance_store", Options: []Option{{"default_backend", "fast"}}},
+		{Name: "DEFAULT", Options: []Option{{"enabled_backends", "fast:file"}}},
+	}
+	api, scrubber, prefetcher := sampleAPI(), sampleScrubber(), sampleTools("prefetcher")
+	for _, named := range []bool{false, true} {
+		want := 3
+		if named {
+			want = 0
+			api.Config, scrubber.Config, prefetcher.Config = config, config, config
+		}
+		var all string
+		for _, file := range []func() ([]byte, error){
+			func() ([]byte, error) { return GlanceAPI(api) },
+			func() ([]byte, error) { return GlanceScrubber(scrubber) },
+			func() ([]byte, error) { return GlancePrefetcher(prefetcher) },
+		} {
+			text, err := file()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all += string(text)
+		}
+		for _, option := range []string{"\nstores = ", "\ndefault_store = ", "\nfilesystem_store_datadir = /var/lib/glance/images", "\nswift_store_config_file = "} {
+			if got := strings.Count(all, option); got != want {
+				t.Errorf("with named stores %t, %q is %d times in the files; want %d", named, option, got, want)
+			}
+		}
+	}
+}
