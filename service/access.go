@@ -52,7 +52,10 @@ func (p *process) access() (*access, error) {
 func (a *access) judged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := glance.CallerFrom(r.Context())
-		c.Admin = a.Admin(c)
-		next.ServeHTTP(w, r.WithContext(glance.WithCaller(r.Context(), c)))
+		if admin := a.Admin(c); admin != c.Admin {
+			c.Admin = admin
+			r = r.WithContext(glance.WithCaller(r.Context(), c))
+		}
+		next.ServeHTTP(w, r)
 	})
 }

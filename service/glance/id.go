@@ -2,6 +2,7 @@ package glance
 
 import (
 	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"regexp"
 )
@@ -24,5 +25,14 @@ func NewUUID() string {
 	rand.Read(b[:]) // never fails
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	text := make([]byte, 0, 36)
+	from := 0
+	for _, end := range []int{4, 6, 8, 10, 16} {
+		if from > 0 {
+			text = append(text, '-')
+		}
+		text = hex.AppendEncode(text, b[from:end])
+		from = end
+	}
+	return string(text)
 }

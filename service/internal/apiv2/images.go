@@ -79,7 +79,7 @@ func (a *API) showImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, a.appendImage(r.Context(), nil, im))
+	return reply(w, http.StatusOK, a.appendImage(r.Context(), make([]byte, 0, 1024), im))
 }
 
 func (a *API) patchImage(w http.ResponseWriter, r *http.Request) error {

@@ -116,9 +116,10 @@ func (a *API) identify(w http.ResponseWriter, r *http.Request) (*http.Request, e
 		id = "req-" + id
 	}
 	w.Header().Set("X-Openstack-Request-Id", id)
-	c := glance.CallerFrom(r.Context())
-	c.RequestID = id
-	r = r.WithContext(glance.WithCaller(r.Context(), c))
+	if c := glance.CallerFrom(r.Context()); c.RequestID != id {
+		c.RequestID = id
+		r = r.WithContext(glance.WithCaller(r.Context(), c))
+	}
 	if tooLong {
 		return r, &fault.Fault{Code: http.StatusRequestHeaderFieldsTooLarge}
 	}

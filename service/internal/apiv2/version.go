@@ -59,11 +59,20 @@ func (a *API) Negotiate(next http.Handler) http.Handler {
 		case !a.known(wanted):
 			a.listVersions(w, r, http.StatusMultipleChoices) // nobody has asked for it
 		default:
-			named := r.Clone(r.Context())
-			named.URL.Path, named.URL.RawPath = major(wanted)+rest, ""
-			next.ServeHTTP(w, named)
+			next.ServeHTTP(w, at(r, major(wanted)+rest))
 		}
 	})
+}
+
+// at returns r with another path.
+func at(r *http.Request, path string) *http.Request {
+	if r.URL.Path == path && r.URL.RawPath == "" {
+		return r
+	}
+	moved, u := r.WithContext(r.Context()), *r.URL
+	u.Path, u.RawPath = path, ""
+	moved.URL = &u
+	return moved
 }
 
 // Root returns the handler behind the negotiation: the API for every path in

@@ -239,6 +239,9 @@ var identityHeaders = []string{
 // count as dashes, as they do for servers behind a gateway.
 func stripIdentity(h http.Header) {
 	for name := range h {
+		if first := name[:min(1, len(name))]; first != "X" && first != "O" && first != "x" && first != "o" {
+			continue // as all of them begin
+		}
 		plain := strings.ReplaceAll(strings.ToLower(name), "_", "-")
 		for _, claim := range identityHeaders {
 			if strings.HasPrefix(plain, claim) {

@@ -2,11 +2,11 @@ package oslolog
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"glancectl/service/glance"
@@ -99,6 +99,13 @@ func (a *access) line(r *http.Request, start time.Time, took time.Duration) stri
 	if err != nil {
 		host = r.RemoteAddr
 	}
-	return fmt.Sprintf("%s - - [%s] \"%s %s %s\" %d %d %.6f", host, start.Format("02/Jan/2006 15:04:05"),
-		r.Method, r.RequestURI, r.Proto, a.status, a.bytes, took.Seconds())
+	b := make([]byte, 0, 256)
+	b = append(append(b, host...), " - - ["...)
+	b = append(start.AppendFormat(b, "02/Jan/2006 15:04:05"), "] \""...)
+	b = append(append(b, r.Method...), ' ')
+	b = append(append(b, r.RequestURI...), ' ')
+	b = append(append(b, r.Proto...), "\" "...)
+	b = append(strconv.AppendInt(b, int64(a.status), 10), ' ')
+	b = append(strconv.AppendInt(b, a.bytes, 10), ' ')
+	return string(strconv.AppendFloat(b, took.Seconds(), 'f', 6, 64))
 }

@@ -19,7 +19,9 @@ type Options struct {
 	Name  string // of loggers that have none, such as glance.api
 	Level slog.Level
 	// File is appended to, and made with mode 0640 if it is missing. When it is
-	// renamed or removed the next line begins a new one. "" means Stderr.
+	// renamed or removed the next warning, or other line a tenth of a second
+	// later, begins a new one. Every line is the system's before the call that
+	// logs it returns. "" means Stderr.
 	File string
 	// Syslog sends the log to the system's log as well as to File; without a
 	// File only there.
@@ -96,7 +98,7 @@ type stream struct {
 }
 
 func (s *stream) write(_ slog.Level, t time.Time, line string) error {
-	_, err := io.WriteString(s.w, stamp(t, s.pid)+line+"\n")
+	_, err := s.w.Write(append(append(appendStamp(nil, t, s.pid), line...), '\n'))
 	return err
 }
 func (s *stream) reopen() error { return nil }
@@ -104,19 +106,29 @@ func (s *stream) close() error  { return nil }
 
 // A file is a log that is rotated by renaming it.
 type file struct {
-	path string
-	pid  int
-	f    *os.File
-	info os.FileInfo // of f when it was opened
+	path   string
+	pid    int
+	f      *os.File
+	info   os.FileInfo // of f when it was opened
+	looked time.Time   // whether path still is f
+	line   []byte      // memory for the next one
 }
 
-func (f *file) write(_ slog.Level, t time.Time, line string) error {
-	now, err := os.Stat(f.path)
-	if err != nil || !os.SameFile(now, f.info) {
-		// The line is not lost if a new file cannot be made: f.f is still open.
-		_ = f.reopen()
+// lookEvery is how long lines that are no warnings may go to a file that was
+// renamed: to look takes nearly as long as to write one.
+const lookEvery = 100 * time.Millisecond
+
+func (f *file) write(level slog.Level, t time.Time, line string) error {
+	if since := t.Sub(f.looked); level >= slog.LevelWarn || since < 0 || since >= lookEvery {
+		f.looked = t
+		now, err := os.Stat(f.path)
+		if err != nil || !os.SameFile(now, f.info) {
+			// The line is not lost if a new file cannot be made: f.f is still open.
+			_ = f.reopen()
+		}
 	}
-	_, err = f.f.WriteString(stamp(t, f.pid) + line + "\n")
+	f.line = append(append(appendStamp(f.line[:0], t, f.pid), line...), '\n')
+	_, err := f.f.Write(f.line)
 	return err
 }
 

@@ -12,7 +12,6 @@ package oslolog
 import (
 	"context"
 	"encoding"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -101,7 +100,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		line.add(line.prefix, a)
 		return true
 	})
-	text := fmt.Sprintf("%s %s [%s] %s%s", levelName(r.Level), line.name, who(ctx), escape(r.Message), line.attrs)
+	text := levelName(r.Level) + " " + line.name + " [" + who(ctx) + "] " + escape(r.Message) + line.attrs
 	h.log.mu.Lock()
 	defer h.log.mu.Unlock()
 	return h.log.sink.write(r.Level, r.Time, text)
@@ -174,27 +173,41 @@ func levelName(l slog.Level) string {
 	return "ERROR"
 }
 
-// stamp is how a line begins that has no other time and process on it.
-func stamp(t time.Time, pid int) string {
+// appendStamp appends how a line begins that has no other time and process on it.
+func appendStamp(b []byte, t time.Time, pid int) []byte {
 	if t.IsZero() {
-		return ""
+		return b
 	}
-	return t.Format("2006-01-02 15:04:05.000") + " " + strconv.Itoa(pid) + " "
+	b = append(t.AppendFormat(b, "2006-01-02 15:04:05.000"), ' ')
+	return append(strconv.AppendInt(b, int64(pid), 10), ' ')
 }
 
 // quote puts a value that is not one plain word into quotes.
 func quote(s string) string {
-	plain := s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+	word := s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return r == ' ' || r == '"' || r == '=' || !unicode.IsPrint(r)
 	})
-	if plain {
+	if word {
 		return s
 	}
 	return strconv.Quote(s)
 }
 
+// plain reports whether s is printable ASCII, as most is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // escape makes s one line of printable text.
 func escape(s string) string {
+	if plain(s) {
+		return s
+	}
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return s
 	}

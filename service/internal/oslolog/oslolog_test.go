@@ -156,6 +156,44 @@ func TestFileIsFollowedWhenItIsRotated(t *testing.T) {
 	}
 }
 
+// Where a line belongs that is no warning is looked up from time to time.
+func TestFileIsFollowedInTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "api.log")
+	l, err := oslolog.Open(oslolog.Options{Name: "n", File: path, PID: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	say := func(after time.Duration, level slog.Level, text string) {
+		t.Helper()
+		if err := l.Logger().Handler().Handle(t.Context(), slog.NewRecord(noon.Add(after), level, text, 0)); err != nil {
+			t.Error(err)
+		}
+	}
+	say(0, slog.LevelInfo, "one")
+	for n, last := range []string{"three", "four", "five"} {
+		if err := os.Rename(path, fmt.Sprint(path, n)); err != nil {
+			t.Fatal(err)
+		}
+		switch n {
+		case 0:
+			say(99*time.Millisecond, slog.LevelInfo, "two")
+			say(100*time.Millisecond, slog.LevelInfo, "three")
+		case 1:
+			say(101*time.Millisecond, slog.LevelWarn, "four")
+		case 2:
+			say(-time.Hour, slog.LevelInfo, "five") // the clock was put back
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || !strings.HasSuffix(string(got), "[-] "+last+"\n") || strings.Count(string(got), "\n") != 1 {
+			t.Errorf("the new file has %q, %v; want %q", got, err, last)
+		}
+	}
+	if got, err := os.ReadFile(path + "0"); err != nil || !strings.HasSuffix(string(got), "[-] two\n") || strings.Count(string(got), "\n") != 2 {
+		t.Errorf("the first file has %q, %v; want one and two", got, err)
+	}
+}
+
 func TestLineIsKeptWhenNoFileCanBeMade(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	if err := os.Mkdir(dir, 0o755); err != nil {
