@@ -34,7 +34,13 @@ func Access(log *slog.Logger, next http.Handler) http.Handler {
 			if a.status >= http.StatusInternalServerError && !log.Enabled(r.Context(), level) {
 				level = slog.LevelError // who watches the log for its 500s finds them in any case
 			}
-			log.Log(glance.WithCaller(r.Context(), a.caller), level, a.line(r, start, time.Since(start)))
+			if !log.Enabled(r.Context(), level) {
+				return
+			}
+			// A record without the place in the code, which costs to find out.
+			now := time.Now()
+			line := slog.NewRecord(now, level, a.line(r, start, now.Sub(start)), 0)
+			_ = log.Handler().Handle(glance.WithCaller(r.Context(), a.caller), line) // as Logger does
 		}()
 		next.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), accessKey{}, a)))
 		answered = true
