@@ -10,21 +10,45 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// build builds glanced as it is shipped.
+// built is glanced as it is shipped, built once for all tests.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := os.RemoveAll(built.dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// build returns the name of glanced as it is shipped.
 func build(tb testing.TB) string {
 	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "glanced")
-	c := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, ".")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := c.CombinedOutput(); err != nil {
-		tb.Fatalf("go build: %v\n%s", err, out)
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "glanced-"); built.err != nil {
+			return
+		}
+		c := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", built.dir, ".")
+		c.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := c.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		tb.Fatal(built.err)
 	}
-	return path
+	return filepath.Join(built.dir, "glanced")
 }
 
 // configure writes a configuration with a database and returns its name and
@@ -61,7 +85,7 @@ func launch(tb testing.TB, program, conf, address string) *exec.Cmd {
 	if err := c.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Microsecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Microsecond) { // a busy machine takes a while
 		resp, err := http.Get("http://" + address + "/healthcheck")
 		if err == nil {
 			resp.Body.Close()
