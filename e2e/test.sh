@@ -2,9 +2,8 @@
 # make test: everything. What cannot run here is named in one line; with
 # CI=true that is a failure.
 #
-# The parts run in lanes beside each other: the longest test with machines,
-# which mostly waits for them, the other tests with machines, and what only
-# computes, which makes way for the others.
+# The parts run in lanes beside each other: three of tests with machines, which
+# mostly wait for them, and what only computes, which makes way for the others.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,13 +44,18 @@ machines() { # NAME ARGUMENTS...
 
 # Every lane goes on after a part that failed.
 longest() { machines rollout -run '^TestMainJob$' ./e2e; }
-others() {
+servers() {
 	local code=0
 	machines servers ./e2e/servers || code=1
 	machines conformance ./e2e/conformance || code=1
+	return $code
+}
+others() {
+	local code=0
 	machines everything ./e2e/everything || code=1
+	machines rest -p 1 $(go list ./e2e/... |
+		grep -v -e '/e2e$' -e /e2e/lab$ -e /e2e/servers$ -e /e2e/conformance$ -e /e2e/everything$) || code=1
 	machines end-to-end -skip '^TestMainJob$' ./e2e || code=1
-	machines rest $(go list ./e2e/... | grep -v -e '/e2e$' -e /e2e/lab$ -e /e2e/servers$ -e /e2e/conformance$) || code=1
 	machines lab ./e2e/lab || code=1
 	return $code
 }
@@ -110,10 +114,10 @@ failed=0
 if [ $lab = yes ]; then
 	part images go run ./e2e/cmd/lab images || failed=1
 	if [ $failed = 0 ]; then
-		longest &
-		lanes+=($!)
-		others &
-		lanes+=($!)
+		for lane in longest servers others; do
+			$lane &
+			lanes+=($!)
+		done
 	fi
 fi
 for lane in "${lanes[@]}"; do
