@@ -84,22 +84,24 @@ func (c *conn) arm(first bool) {
 		limit = c.server.HTTP.ReadHeaderTimeout
 	}
 	var until time.Time
+	now := time.Now()
 	if limit > 0 {
-		until = time.Now().Add(limit)
+		until = now.Add(limit)
 	}
-	if !near(c.armed, until) {
+	if !does(c.armed, until, now) {
 		c.armed = until
 		_ = c.SetReadDeadline(until) // the read tells that it failed
 	}
 }
 
-// near reports whether one time does for the other.
-func near(a, b time.Time) bool {
-	if a.IsZero() || b.IsZero() {
-		return a.IsZero() && b.IsZero()
+// does reports whether a time that was set does for the one that is wanted: it
+// takes away a sixteenth of what is left at most. The zero time is never.
+func does(set, wanted, now time.Time) bool {
+	if set.IsZero() || wanted.IsZero() {
+		return set.IsZero() && wanted.IsZero()
 	}
-	d := b.Sub(a)
-	return -time.Second < d && d < time.Second
+	short := wanted.Sub(set)
+	return short >= 0 && short <= wanted.Sub(now)/16
 }
 
 // respond answers a request; false if the connection has to end.
@@ -114,7 +116,7 @@ func (c *conn) respond(r *http.Request) bool {
 	if !whole {
 		return false
 	}
-	if !near(c.late, a.late) {
+	if !does(c.late, a.late, time.Now()) {
 		c.late = a.late
 		_ = c.SetWriteDeadline(a.late) // the write tells that it failed
 	}

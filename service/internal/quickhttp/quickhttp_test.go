@@ -444,6 +444,30 @@ func TestClientThatTakesNothing(t *testing.T) {
 	}
 }
 
+// A deadline that was set is kept for others only if they are hardly later.
+func TestDoes(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	in := func(d time.Duration) time.Time { return now.Add(d) }
+	for _, test := range []struct {
+		set, wanted time.Time
+		want        bool
+	}{
+		{time.Time{}, time.Time{}, true},
+		{time.Time{}, in(time.Minute), false},
+		{in(time.Minute), time.Time{}, false},
+		{in(time.Minute), in(time.Minute), true},
+		{in(57 * time.Second), in(time.Minute), true},
+		{in(56 * time.Second), in(time.Minute), false},
+		{in(time.Second), in(2 * time.Second), false},
+		{in(-time.Second), in(time.Millisecond), false},
+		{in(time.Hour), in(time.Minute), false},
+	} {
+		if got := does(test.set, test.wanted, now); got != test.want {
+			t.Errorf("does(%v, %v) = %t; want %t", test.set, test.wanted, got, test.want)
+		}
+	}
+}
+
 func BenchmarkRequest(b *testing.B) {
 	for _, small := range []bool{true, false} {
 		b.Run(fmt.Sprintf("small=%t", small), func(b *testing.B) {
