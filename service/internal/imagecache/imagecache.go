@@ -58,6 +58,7 @@ type Cache struct {
 	o          Options
 	pruneBatch int
 	patience   time.Duration
+	settle     time.Duration
 
 	beginning sync.Mutex         // held by a fill until its file is there for others to see
 	underway  sync.WaitGroup     // of fills
@@ -74,7 +75,7 @@ func Open(dir string, o Options) (*Cache, error) {
 	o.StallTime = cmp.Or(o.StallTime, 24*time.Hour)
 	o.InvalidGrace = cmp.Or(o.InvalidGrace, time.Hour)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	return &Cache{dir: dir, o: o, pruneBatch: pruneBatch, patience: patience, verifying: make(map[glance.ID]bool)}, nil
+	return &Cache{dir: dir, o: o, pruneBatch: pruneBatch, patience: patience, settle: settle, verifying: make(map[glance.ID]bool)}, nil
 }
 
 // Wait returns when no fill is under way any more, or with the error of ctx.

@@ -100,6 +100,7 @@ func newCache(t *testing.T, o Options) (*Cache, *syncBuffer) {
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
+	c.settle = 0
 	return c, log
 }
 

@@ -22,8 +22,11 @@ type linker interface {
 }
 
 // A linked is a download whose data the cache has already, by another name of
-// the store's own file. It costs the download nothing. Whether the data is the
-// image's is found out when the download has ended: only then it is an entry.
+// the store's own file. It costs the download nothing. There is no copy that
+// could differ, but the file may have been damaged before, and an entry stays
+// when somebody puts a good file in its place: so the data is read, and compared
+// with the image's checksum, when the download has ended, and only then it is an
+// entry.
 type linked struct {
 	io.ReadCloser
 	fill *fill
@@ -107,6 +110,10 @@ func (l *linked) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
+// settle is how long after a download its data is verified: what is left of it
+// in the buffers of the connection arrives first.
+const settle = 250 * time.Millisecond
+
 // Close implements io.Closer. A download that was broken off leaves nothing.
 func (l *linked) Close() error {
 	if w := l.fill; w != nil {
@@ -114,6 +121,9 @@ func (l *linked) Close() error {
 		w.cut = l.left > 0
 		w.c.underway.Go(func() {
 			defer w.c.unclaim(w.e.id)
+			if !w.cut {
+				time.Sleep(w.c.settle)
+			}
 			w.run()
 		})
 	}
