@@ -117,17 +117,38 @@ func (c *Cache) createIncomplete(id glance.ID) (*os.File, error) {
 			return nil, errors.Join(errTaken, err)
 		}
 	}
-	f, err := os.CreateTemp(filepath.Join(c.dir, incompleteDir), fmt.Sprintf("%s.%d.*", id, now.Unix()))
+	for {
+		f, err := os.CreateTemp(filepath.Join(c.dir, incompleteDir), fmt.Sprintf("%s.%d.*", id, now.Unix()))
+		if err != nil {
+			return nil, err
+		}
+		if err := errors.Join(f.Chmod(0o640), c.giveAway(f)); err != nil {
+			return nil, errors.Join(err, f.Close(), remove(f.Name()))
+		}
+		if held(f) {
+			return f, nil
+		}
+		f.Close()
+	}
+}
+
+// held locks a new file, by which others see that its writer lives. It returns
+// false if somebody has taken the file for dead in the moment before. Without
+// locks it is the reaper that goes by its age.
+func held(f *os.File) bool {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return false // he is about to remove it
+	}
 	if err != nil {
-		return nil, err
+		return true
 	}
-	if err := errors.Join(f.Chmod(0o640), c.giveAway(f)); err != nil {
-		return nil, errors.Join(err, f.Close(), remove(f.Name()))
+	info, err := f.Stat()
+	if err != nil {
+		return false
 	}
-	// A sweep sees by the lock that its writer lives. Without locks it is the
-	// reaper that goes by its age.
-	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	return f, nil
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || stat.Nlink > 0
 }
 
 // giveAway makes a file of root's the owner's of the cache: a prefetcher that

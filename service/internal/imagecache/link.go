@@ -69,7 +69,12 @@ func (c *Cache) linkIncomplete(l linker, e identity) (*os.File, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close(), remove(name))
 	}
-	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // as for a copy
+	// As for a copy; but the lock is one for all names of the file, and another
+	// process that links it as well may have it.
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if _, err := os.Lstat(name); err != nil {
+		return nil, errors.Join(err, f.Close()) // taken for dead before it was locked
+	}
 	return f, nil
 }
 
