@@ -131,6 +131,7 @@ func TestGzip(t *testing.T) {
 	}{
 		{"gzip", "/v2/images", plain, true},
 		{"deflate, gzip;q=0.5", "/v2/images", plain, true},
+		{"x-gzip", "/v2/images", plain, true},
 		{"gzip", "/v2/images/" + imageA + "/file", data, true},
 		{"identity", "/v2/images/" + imageA + "/file", data, false},
 		{"gzip;q=0, identity", "/v2/images", plain, false},

@@ -26,7 +26,8 @@ func takesGzip(accept []string) bool {
 	for _, header := range accept {
 		for coding := range strings.SplitSeq(header, ",") {
 			name, params, _ := strings.Cut(coding, ";")
-			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			name = strings.ToLower(strings.TrimSpace(name))
+			if strings.TrimPrefix(name, "x-") != "gzip" { // its name before it had one
 				continue
 			}
 			weight, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(params)), "q=")

@@ -3,8 +3,10 @@ package conformance
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -65,7 +67,7 @@ func (s *Server) send(ctx context.Context, step Step, vars map[string]string) (A
 		return Answer{}, fmt.Errorf("%s: line %d: %s: %w (sent: %v)", s.Name, step.Line, step.Text, err, <-sent)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	body, err := readBody(resp)
 	conn.Close()
 	<-sent // the answer is there: what was not sent is of no interest
 	if err != nil {
@@ -75,6 +77,22 @@ func (s *Server) send(ctx context.Context, step Step, vars map[string]string) (A
 		resp.Header.Set("Content-Length", strconv.FormatInt(resp.ContentLength, 10))
 	}
 	return Answer{resp.StatusCode, resp.Header, body}, nil
+}
+
+// readBody reads a body, unpacked if it is packed: what the packed bytes are is
+// the packer's matter.
+func readBody(resp *http.Response) ([]byte, error) {
+	if resp.Header.Get("Content-Encoding") != "gzip" {
+		return io.ReadAll(resp.Body)
+	}
+	z, err := gzip.NewReader(resp.Body)
+	if errors.Is(err, io.EOF) {
+		return nil, nil // there is no body
+	}
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
 }
 
 // request is a step as it goes over the wire.
