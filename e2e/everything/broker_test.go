@@ -29,6 +29,8 @@ type load struct {
 	clients sync.WaitGroup
 }
 
+const usual = 50 * time.Millisecond // between two requests of a client
+
 // A client makes images with one version of the API.
 type client struct {
 	caller
@@ -38,14 +40,15 @@ type client struct {
 // busy returns two clients of each version for a caller.
 func busy(c caller) []client { return []client{{c, true}, {c, false}, {c, true}, {c, false}} }
 
-// load starts clients, which go on until end.
-func (s *site) load(t *testing.T, clients ...client) *load {
+// load starts clients, which go on until end, each with a request at most for
+// every pace.
+func (s *site) load(t *testing.T, pace time.Duration, clients ...client) *load {
 	ctx, stop := context.WithCancel(t.Context())
 	l := &load{stop: stop}
 	t.Cleanup(l.end)
 	for _, c := range clients {
 		l.clients.Go(func() {
-			tick := time.NewTicker(50 * time.Millisecond)
+			tick := time.NewTicker(pace)
 			defer tick.Stop()
 			for ctx.Err() == nil {
 				l.image(context.WithoutCancel(ctx), c, tick.C)
@@ -99,6 +102,14 @@ func (l *load) more(t *testing.T, n int) {
 	rig.Eventually(t, fmt.Sprintf("%d images more", n), func() bool { return count() >= from+n })
 }
 
+// again begins to look anew for the slowest request.
+func (l *load) again() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slowest = 0
+	return time.Now()
+}
+
 // end waits for the clients.
 func (l *load) end() {
 	l.stop()
@@ -109,23 +120,30 @@ func (l *load) end() {
 // for it, and what happened is told in the end: all of it, or, where more
 // happened than is kept, as much as was not counted as dropped.
 func brokerAway(t *testing.T, s *site) {
-	l := s.load(t, append(busy(s.on(nodes[0])), busy(s.on(nodes[1]))...)...)
+	l := s.load(t, usual, append(busy(s.on(nodes[0])), busy(s.on(nodes[1]))...)...)
 	l.more(t, 10)
+	const returns = `grep -c "takes notifications again" /var/log/glance/api.log`
+	var returned [2]int // so far
+	var logged int
+	s.number(t, &logged, nodes[1], "stat -c %s /var/log/glance/api.log")
+	for i, node := range nodes {
+		s.number(t, &returned[i], node, returns+" || :")
+	}
 	s.On(t, lab.RabbitNode, "systemctl stop rabbitmq-server")
-	stopped := time.Now()
+	stopped := l.again()
 	l.more(t, 30)
 	l.end()
 	big, many := s.flood(t)
-	m := s.load(t, busy(s.on(nodes[0]))...) // the other is full
+	m := s.load(t, 4*usual, busy(s.on(nodes[0]))...) // the other is full
 	m.more(t, 10)
 	s.On(t, lab.RabbitNode, "systemctl start rabbitmq-server")
 	away := time.Since(stopped)
-	for _, node := range nodes {
-		s.On(t, node, "timeout 60 sh -c 'until grep -q \"takes notifications again\" /var/log/glance/api.log; do sleep 0.1; done'")
+	for i, node := range nodes {
+		s.On(t, node, fmt.Sprintf("timeout 60 sh -c 'until [ $(%s) -gt %d ]; do sleep 0.1; done'", returns, returned[i]))
 	}
 	m.more(t, 10)
 	m.end()
-	last := s.load(t, busy(s.on(nodes[1]))...)
+	last := s.load(t, usual, busy(s.on(nodes[1]))...)
 	last.more(t, 10)
 	last.end()
 
@@ -144,7 +162,7 @@ func brokerAway(t *testing.T, s *site) {
 	if got := s.On(t, nodes[0], "grep -c 'are dropped' /var/log/glance/api.log || :"); got != "0" {
 		t.Errorf("%s has dropped notifications, and few have waited", nodes[0])
 	}
-	log := s.On(t, nodes[1], "cat /var/log/glance/api.log")
+	log := s.On(t, nodes[1], fmt.Sprintf("tail -c +%d /var/log/glance/api.log", logged+1))
 	dropped := 0
 	for _, m := range regexp.MustCompile(`notifications are dropped.*dropped=(\d+)`).FindAllStringSubmatch(log, -1) {
 		n, err := strconv.Atoi(m[1])
@@ -175,7 +193,7 @@ func (s *site) flood(t *testing.T) (big string, changes int) {
 	for i := range 20 {
 		patch("add", fmt.Sprint("p", i), text)
 	}
-	for i := range 40 {
+	for i := range 25 {
 		patch("replace", "name", fmt.Sprint("big-", i))
 	}
 	return big, changes

@@ -59,7 +59,7 @@ func killedAPI(t *testing.T, s *site) {
 	one, two := s.on(nodes[0]), s.on(nodes[1])
 	whole := one.upload(t, "whole", text)
 	v2, v1 := one.create(t, "cut-2"), uuid()
-	others := s.load(t, client{two, false}, client{two, true})
+	others := s.load(t, usual, client{two, false}, client{two, true})
 
 	first, second := io.Pipe()
 	third, fourth := io.Pipe()
@@ -137,7 +137,7 @@ func (c caller) read(ctx context.Context, id string, w io.WriteCloser) error {
 func killedRegistry(t *testing.T, s *site) {
 	one := s.on(nodes[0])
 	id := one.uploadV1(t, "known", "data")
-	v1, v2 := s.load(t, client{one, true}), s.load(t, client{one, false})
+	v1, v2 := s.load(t, usual, client{one, true}), s.load(t, usual, client{one, false})
 	v1.more(t, 5)
 	v2.more(t, 5)
 	restarted := s.kill(t, nodes[0], "glance-registry")
@@ -196,8 +196,10 @@ func (s *site) cut(t *testing.T, sh *shell, c cut) {
 		out, code := sh.run(fmt.Sprintf(`(%s) >/dev/null 2>&1 &
 p=$!
 until %s; do [ -e /proc/$p/exe ] || break; done
-kill -KILL $p $(cat /proc/$p/task/$p/children)
+below=$(cat /proc/$p/task/$p/children)
+kill -KILL $p $below
 wait $p 2>/dev/null
+for b in $below; do while [ -e /proc/$b ]; do :; done; done
 %s && exit 7
 exit 0`, line, begun, over))
 		if code == 7 && try < 5 {
@@ -206,6 +208,7 @@ exit 0`, line, begun, over))
 		if code != 0 {
 			t.Fatalf("the %s is not cut: exit %d\n%s", c.job, code, out)
 		}
+		t.Logf("cut at attempt %d", try)
 		if out, code := sh.run(line); out != "" || code != 0 {
 			t.Errorf("the %s after the one that was killed: exit %d\n%s", c.job, code, out)
 		}
