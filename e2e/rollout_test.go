@@ -172,6 +172,8 @@ func cronJobs(t *testing.T, s *site, d draft) {
 	for _, node := range d.Nodes {
 		s.On(t, node, "systemctl stop cron")
 	}
+	p := d.Name + ".hcl"
+	s.Want(t, 0, nil, "job", "run", "--node", "image-1", p, "scrubber") // what earlier parts have deleted
 	s.On(t, "auth-node", demo+"openstack image create --file disk.qcow2 doomed >/dev/null")
 	id := s.On(t, "auth-node", demo+"openstack image show doomed -f value -c id")
 	file := "/var/lib/glance/images/" + id
@@ -179,7 +181,6 @@ func cronJobs(t *testing.T, s *site, d draft) {
 	if got := s.On(t, "image-1", "ls "+file); got != file {
 		t.Errorf("after a delayed delete: %q; want the data kept for the scrubber", got)
 	}
-	p := d.Name + ".hcl"
 	s.Want(t, 0, []string{"done image-1: scrubber: 1 done, 8.0 MiB in "}, "job", "run", "--node", "image-1", p, "scrubber")
 	if got := s.On(t, "image-1", "ls "+file+" 2>/dev/null || echo gone"); got != "gone" {
 		t.Errorf("after the scrubber: %s; want it gone", got)
@@ -206,7 +207,11 @@ func cronJobs(t *testing.T, s *site, d draft) {
 func cronRan(t *testing.T, s *site, d draft) {
 	rig.Eventually(t, "a run that cron has started", func() bool {
 		r := s.Want(t, 0, nil, "job", "log", "--json", "--runs", "50", "--lines", "1", "--node", "image-1", d.Name+".hcl", "scrubber")
-		if line := r.Lines(t, "log_line")[0]["text"]; !strings.Contains(fmt.Sprint(line), " glance.scrubber ") {
+		lines := r.Lines(t, "log_line")
+		if len(lines) == 0 { // nobody has run yet
+			return false
+		}
+		if line := lines[0]["text"]; !strings.Contains(fmt.Sprint(line), " glance.scrubber ") {
 			t.Errorf("the log's last line: %v; want one of the scrubber", line)
 		}
 		return slices.ContainsFunc(r.Lines(t, "run"), func(run map[string]any) bool {
