@@ -21,7 +21,7 @@ const atLeast = 800
 
 // sites are the configurations that both servers are compared with: the
 // folders of testdata. A folder's glance.conf is read by both, and its files
-// are where that says $dir.
+// are where that says $dir/own.
 var sites = []struct {
 	name   string
 	config peer.Config

@@ -65,8 +65,9 @@ type Config struct {
 	OldDefaults bool
 	// Workers is the number of processes that serve; 0 means 2.
 	Workers int
-	// Files are more files by their names, which have no directories. They are
-	// written beside what Conf means, where $dir in Options leads.
+	// Files are more files by their names, which have no directories. Options
+	// find them in $dir/own, where none of another configuration are: what is
+	// called policy.yaml is read wherever a server looks for it.
 	Files map[string]string
 	// Options is more text for glance-api.conf. What it sets wins.
 	Options string
@@ -107,10 +108,14 @@ func (c Config) Conf(dir string) string {
 	return b.String() + strings.ReplaceAll(c.Options, "$dir", dir) + "\n"
 }
 
-// WriteFiles writes Files to a directory.
+// WriteFiles writes Files below dir, in place of those of another Config.
 func (c Config) WriteFiles(dir string) error {
+	own := filepath.Join(dir, "own")
+	if err := errors.Join(os.RemoveAll(own), os.MkdirAll(own, 0o755)); err != nil {
+		return err
+	}
 	for name, text := range c.Files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(own, name), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
