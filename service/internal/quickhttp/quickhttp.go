@@ -13,7 +13,6 @@ package quickhttp
 import (
 	"context"
 	"errors"
-	"io"
 	"log"
 	"net"
 	"net/http"
@@ -37,6 +36,7 @@ type Server struct {
 	date    atomic.Pointer[date]
 	answers sync.Pool // of *answer
 	ending  atomic.Bool
+	awaited waits
 
 	mu    sync.Mutex // guards what follows
 	conns map[*conn]bool
@@ -202,6 +202,7 @@ func (b *branch) Close() error {
 type begun struct {
 	net.Conn // a *net.TCPConn
 	head     []byte
+	awaited  *waits
 }
 
 // Read implements net.Conn.
@@ -215,9 +216,6 @@ func (b *begun) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
-
-// ReadFrom implements io.ReaderFrom, so that the system can send files.
-func (b *begun) ReadFrom(r io.Reader) (int64, error) { return b.Conn.(*net.TCPConn).ReadFrom(r) }
 
 // CloseWrite is for net/http, which tells clients so that it reads no more.
 func (b *begun) CloseWrite() error { return b.Conn.(*net.TCPConn).CloseWrite() }
