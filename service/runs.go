@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"glancectl/service/internal/jobs"
+	"glancectl/service/internal/ownership"
 )
 
 // The results of a run of a job.
@@ -70,7 +71,7 @@ func changeRuns(base, job string, change func([]jobRun) []jobRun) error {
 	if err := os.MkdirAll(filepath.Dir(base), 0o750); err != nil {
 		return err
 	}
-	lock, err := openShared(base + ".runs.lock")
+	lock, err := ownership.Open(base+".runs.lock", os.O_RDWR, 0o640)
 	if err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func changeRuns(base, job string, change func([]jobRun) []jobRun) error {
 	if text, err = json.MarshalIndent(r, "", " "); err != nil {
 		return err
 	}
-	return replaceFile(base+".runs", append(text, '\n'), giveAway)
+	return replaceFile(base+".runs", append(text, '\n'), func(f *os.File) error { return ownership.GiveAway(f, filepath.Dir(base)) })
 }
 
 // kept are the latest runs. One that goes on is not forgotten over those that

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/ownership"
 )
 
 const (
@@ -122,7 +123,7 @@ func (c *Cache) createIncomplete(id glance.ID) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := errors.Join(f.Chmod(0o640), c.giveAway(f)); err != nil {
+		if err := errors.Join(f.Chmod(0o640), ownership.GiveAway(f, c.dir)); err != nil {
 			return nil, errors.Join(err, f.Close(), remove(f.Name()))
 		}
 		if held(f) {
@@ -149,23 +150,6 @@ func held(f *os.File) bool {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return !ok || stat.Nlink > 0
-}
-
-// giveAway makes a file of root's the owner's of the cache: a prefetcher that
-// root runs fills it for the service.
-func (c *Cache) giveAway(f *os.File) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	info, err := os.Stat(c.dir)
-	if err != nil {
-		return err
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return nil
-	}
-	return f.Chown(int(owner.Uid), int(owner.Gid))
 }
 
 // hasTurn reports whether an incomplete file keeps others from filling: it

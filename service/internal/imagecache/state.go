@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"glancectl/service/glance"
+	"glancectl/service/internal/ownership"
 )
 
 // An identity is what makes data the data of an image.
@@ -44,7 +45,7 @@ func (c *Cache) newState(e identity) error {
 	}
 	defer os.Remove(f.Name()) // the rename below, if made, leaves nothing under this name
 	_, err = io.WriteString(f, e.checksum+"\n")
-	if err := errors.Join(err, c.giveAway(f), f.Close()); err != nil {
+	if err := errors.Join(err, ownership.GiveAway(f, c.dir), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), c.state(e.id))

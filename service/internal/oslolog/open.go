@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"log/syslog"
 	"os"
-	"path/filepath"
-	"syscall"
 	"time"
+
+	"glancectl/service/internal/ownership"
 )
 
 // Options say what is logged where. The zero value logs warnings and errors to
@@ -133,7 +132,7 @@ func (f *file) write(level slog.Level, t time.Time, line string) error {
 }
 
 func (f *file) reopen() error {
-	next, err := openLog(f.path)
+	next, err := ownership.Open(f.path, os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
 		return err
 	}
@@ -150,34 +149,6 @@ func (f *file) reopen() error {
 }
 
 func (f *file) close() error { return f.f.Close() }
-
-// openLog opens a file for appending. One that root makes belongs to the owner
-// of the directory: a program that root runs by hand must not keep the
-// service's user from its log.
-func openLog(path string) (*os.File, error) {
-	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
-	if os.Geteuid() != 0 {
-		return os.OpenFile(path, flags, 0o640)
-	}
-	// Only a new file is given away. What is there may be a link to anything.
-	f, err := os.OpenFile(path, flags|os.O_EXCL, 0o640)
-	if errors.Is(err, fs.ErrExist) {
-		return os.OpenFile(path, flags, 0o640)
-	}
-	if err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(filepath.Dir(path))
-	if err == nil {
-		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
-			err = f.Chown(int(owner.Uid), int(owner.Gid))
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
 
 // A system is the log daemon of the machine. It puts time and process on the
 // lines itself.
