@@ -34,28 +34,8 @@ func (c *bareCells) dest() []any {
 }
 
 // GetBare implements glance.BareCatalog.
-func (c *Catalog) GetBare(ctx context.Context, id glance.ID) (im *glance.Image, err error) {
-	if c.bare != nil {
-		err = c.retry(ctx, func() error {
-			im, err = c.bare.get(ctx, id)
-			return err
-		})
-	} else {
-		err = c.connected(ctx, func() error {
-			found, err := c.readBare(context.WithoutCancel(ctx), []glance.ID{id})
-			if len(found) > 0 {
-				im = found[0]
-			}
-			return err
-		})
-	}
-	if err == nil && im == nil {
-		err = glance.ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", id, err)
-	}
-	return im, nil
+func (c *Catalog) GetBare(ctx context.Context, id glance.ID) (*glance.Image, error) {
+	return c.get(ctx, id, c.bare, c.readBare)
 }
 
 // readBare returns those of the images that there are, in no order, each of one

@@ -91,15 +91,27 @@ func (c *Catalog) check(im *glance.Image) error {
 
 // Get implements glance.Catalog. A deleted image comes with the properties and
 // tags that it had when it was deleted, and with all its locations.
-func (c *Catalog) Get(ctx context.Context, id glance.ID, deleted bool) (im *glance.Image, err error) {
-	if !deleted && c.gatherer != nil {
+func (c *Catalog) Get(ctx context.Context, id glance.ID, deleted bool) (*glance.Image, error) {
+	together := c.gatherer
+	if deleted {
+		together = nil // nobody else asks for it
+	}
+	return c.get(ctx, id, together, func(ctx context.Context, ids []glance.ID) ([]*glance.Image, error) {
+		return c.target.dialect.whole(ctx, c.single(), ids, wholeOptions{deleted: deleted})
+	})
+}
+
+// get reads one image: together with those that others ask for at the same
+// time, or by read where there is nothing for that.
+func (c *Catalog) get(ctx context.Context, id glance.ID, together *gatherer, read func(context.Context, []glance.ID) ([]*glance.Image, error)) (im *glance.Image, err error) {
+	if together != nil {
 		err = c.retry(ctx, func() error {
-			im, err = c.gatherer.get(ctx, id)
+			im, err = together.get(ctx, id)
 			return err
 		})
 	} else {
 		err = c.connected(ctx, func() error {
-			found, err := c.target.dialect.whole(context.WithoutCancel(ctx), c.single(), []glance.ID{id}, wholeOptions{deleted: deleted})
+			found, err := read(context.WithoutCancel(ctx), []glance.ID{id})
 			if len(found) > 0 {
 				im = found[0]
 			}
