@@ -6,13 +6,16 @@ import (
 	"strconv"
 )
 
+// A missing option is one that this service does not have.
+type missing struct {
+	option   string // "*" in place of its section stands for every section
+	harmless string // the value that means the same as not setting it
+	why      string
+}
+
 // refusals are options of the original that this service does not have and
 // that must not be passed over: whoever sets them relies on them.
-var refusals = []struct {
-	option   string
-	harmless string // the boolean that means the same as not setting it
-	why      string
-}{
+var refusals = []missing{
 	{"DEFAULT.cert_file", "", "TLS is not served; put a proxy in front"},
 	{"DEFAULT.key_file", "", "TLS is not served; put a proxy in front"},
 	{"DEFAULT.owner_is_tenant", "true", "images belong to projects"},
@@ -24,11 +27,7 @@ var refusals = []struct {
 
 // losses are options of the original that this service does not have and can do
 // without, but not as whoever sets them expects: they are worth a warning.
-var losses = []struct {
-	option   string
-	harmless string // the value that means the same as not setting it
-	why      string
-}{
+var losses = []missing{
 	{"DEFAULT.location_strategy", "location_order", "data is read from the store of the highest weight"},
 	{"taskflow_executor.conversion_format", "", "images of tasks stay as they are; [image_conversion] output_format converts those that are imported"},
 	{"DEFAULT.enable_v2_api", "true", "version 2 is always served"},
@@ -42,24 +41,24 @@ var losses = []struct {
 
 // refuse notes the options of refusals that are set, and of losses.
 func (r *reader) refuse() {
-	for _, f := range refusals {
-		for _, option := range r.everywhere(f.option) {
+	r.without(refusals, func(place, why string) {
+		r.errs = append(r.errs, fmt.Errorf("%s: not supported: %s", place, why))
+	})
+	r.without(losses, func(place, why string) {
+		r.warnings = append(r.warnings, fmt.Sprintf("%s has no effect: %s", place, why))
+	})
+}
+
+// without notes which of the options are set to something that is not harmless.
+func (r *reader) without(options []missing, note func(place, why string)) {
+	for _, m := range options {
+		for _, option := range r.everywhere(m.option) {
 			v, ok, _ := r.lookup([]string{option})
-			if b, is := truth(v.Text); !ok || v.Text == "" || is && strconv.FormatBool(b) == f.harmless {
+			if b, is := truth(v.Text); !ok || v.Text == "" || v.Text == m.harmless || is && strconv.FormatBool(b) == m.harmless {
 				continue
 			}
 			section, key := split(option)
-			r.errs = append(r.errs, fmt.Errorf("%s: [%s] %s: not supported: %s", v.Pos(), section, key, f.why))
-		}
-	}
-	for _, l := range losses {
-		for _, option := range r.everywhere(l.option) {
-			v, ok, _ := r.lookup([]string{option})
-			if b, is := truth(v.Text); !ok || v.Text == "" || v.Text == l.harmless || is && strconv.FormatBool(b) == l.harmless {
-				continue
-			}
-			section, key := split(option)
-			r.warnings = append(r.warnings, fmt.Sprintf("%s: [%s] %s has no effect: %s", v.Pos(), section, key, l.why))
+			note(fmt.Sprintf("%s: [%s] %s", v.Pos(), section, key), m.why)
 		}
 	}
 }
