@@ -78,6 +78,21 @@ type nodeJobs struct {
 	err    error // why it could not be looked at
 }
 
+// openJobs opens a proposal for a verb that looks at jobs, and chooses those. Who
+// gets a session ends it.
+func (a *app) openJobs(path, verb string, names []string) (*session, []*nodeJobs, error) {
+	s, err := a.open(path, verb)
+	if err != nil {
+		return nil, nil, err
+	}
+	nodes, err := a.chooseJobs(s.proposal, names)
+	if err != nil {
+		s.end()
+		return nil, nil, err
+	}
+	return s, nodes, nil
+}
+
 // chooseJobs returns the nodes that --node names, or all, with their jobs of
 // the given names, or all.
 func (a *app) chooseJobs(p *proposals.Proposal, names []string) ([]*nodeJobs, error) {
@@ -147,6 +162,8 @@ func (s *session) onNodes(ctx context.Context, nodes []*nodeJobs, work func(*nod
 
 // lookAtJobs finds out what the nodes' jobs are like, in one round trip each.
 func (s *session) lookAtJobs(ctx context.Context, nodes []*nodeJobs) {
+	s.progress.Begin("looking at the nodes")
+	defer s.progress.End()
 	s.onNodes(ctx, nodes, func(n *nodeJobs, h provision.Host) error {
 		f, err := provision.NewReader(h).Look(ctx, roles.JobQueries(n.jobs))
 		if err != nil {

@@ -25,18 +25,12 @@ changes nothing.`,
 }
 
 func (a *app) jobList(ctx context.Context, path string, names []string) error {
-	s, err := a.open(path, "job list")
+	s, nodes, err := a.openJobs(path, "job list", names)
 	if err != nil {
 		return err
 	}
 	defer s.end()
-	nodes, err := a.chooseJobs(s.proposal, names)
-	if err != nil {
-		return err
-	}
-	s.progress.Begin("looking at the nodes")
 	s.lookAtJobs(ctx, nodes)
-	s.progress.End()
 	if err := ctx.Err(); err != nil {
 		return err
 	}

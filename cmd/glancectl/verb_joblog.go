@@ -42,18 +42,12 @@ func (a *app) jobLog(ctx context.Context, path, name string, q logQuery) error {
 	if q.runs < 0 || q.lines < 0 {
 		return errors.New("--runs and --lines: must be at least 0")
 	}
-	s, err := a.open(path, "job log")
+	s, nodes, err := a.openJobs(path, "job log", []string{name})
 	if err != nil {
 		return err
 	}
 	defer s.end()
-	nodes, err := a.chooseJobs(s.proposal, []string{name})
-	if err != nil {
-		return err
-	}
-	s.progress.Begin("looking at the nodes")
 	s.lookAtJobs(ctx, nodes)
-	s.progress.End()
 	logs, err := s.tails(ctx, nodes, q)
 	if err != nil {
 		return err

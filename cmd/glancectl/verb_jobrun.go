@@ -31,15 +31,11 @@ beside it.`,
 }
 
 func (a *app) jobRun(ctx context.Context, path, name string) error {
-	s, err := a.open(path, "job run")
+	s, nodes, err := a.openJobs(path, "job run", []string{name})
 	if err != nil {
 		return err
 	}
 	defer s.end()
-	nodes, err := a.chooseJobs(s.proposal, []string{name})
-	if err != nil {
-		return err
-	}
 	s.progress.Begin("")
 	good := false
 	errs := make(map[string]error, len(nodes))

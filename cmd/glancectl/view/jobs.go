@@ -93,10 +93,7 @@ func (r JobList) lines() []line {
 	out := []line{{"source", r.Source}}
 	for _, n := range r.Nodes {
 		if n.Error != "" {
-			out = append(out, line{"node_error", struct {
-				Node  string `json:"node"`
-				Error string `json:"error"`
-			}{n.Node, n.Error}})
+			out = append(out, nodeError(n.Node, n.Error))
 		}
 		for _, j := range n.Jobs {
 			out = append(out, line{"job", struct {
@@ -257,10 +254,7 @@ func (r JobLog) talk() bool { return false }
 func (r JobLog) lines() []line {
 	var out []line
 	if r.Error != "" {
-		out = append(out, line{"node_error", struct {
-			Node  string `json:"node"`
-			Error string `json:"error"`
-		}{r.Node, r.Error}})
+		out = append(out, nodeError(r.Node, r.Error))
 	}
 	for _, run := range r.Runs {
 		out = append(out, line{"run", struct {
@@ -307,3 +301,11 @@ type LogLine struct {
 func (r LogLine) talk() bool    { return false }
 func (r LogLine) lines() []line { return []line{{"log_line", r}} }
 func (r LogLine) text(p *paper) { p.print("%s  %s\n", p.in(cyan, r.Node), r.Text) }
+
+// nodeError is the line about a node that could not be looked at.
+func nodeError(node, text string) line {
+	return line{"node_error", struct {
+		Node  string `json:"node"`
+		Error string `json:"error"`
+	}{node, text}}
+}
