@@ -57,6 +57,7 @@ var parts = []struct {
 	{"pages", (*bench).pages},
 	{"data", (*bench).transfers},
 	{"cache", (*bench).cacheRows},
+	{"prune", (*bench).pruneRows},
 	{"memory", (*bench).memoryRows},
 }
 
