@@ -19,7 +19,10 @@ import (
 // A Group answers those who ask for the same thing at the same time with one
 // reading of it. Nothing is ever read before somebody asks for it: who comes
 // while it is being read waits for the next reading, which all who have come by
-// then share. The zero value is ready to use.
+// then share. When several shared one, the next waits a little for as many to
+// come again: clients that ask for a thing at the same time often go on doing
+// so, and without that they part into those who are being answered and those
+// who wait. The zero value is ready to use.
 type Group[T any] struct {
 	mu    sync.Mutex
 	lines map[string]*line[T]
@@ -29,6 +32,10 @@ type Group[T any] struct {
 // without the others: one that hangs must not keep everybody waiting.
 const alone = 50 * time.Millisecond
 
+// longest is how long those who may ask again are waited for at most, if it is
+// not half of the time that the last reading took.
+const longest = 2 * time.Millisecond
+
 // A line is the readings of one thing.
 type line[T any] struct {
 	now  *reading[T]
@@ -37,11 +44,14 @@ type line[T any] struct {
 
 // A reading is one look at a thing.
 type reading[T any] struct {
-	read   func(ctx context.Context) (T, error)
-	ctx    context.Context // of those who wait, as long as there are any
+	// What follows is guarded by the group until the reading has begun.
+	read   func(ctx context.Context) (T, error) // of who asked first; nil if nobody has
+	ctx    context.Context                      // of those who wait, as long as there are any
 	cancel context.CancelFunc
-	users  int  // who wait for it; guarded by the group, as is the next one
-	begun  bool // nobody joins any more
+	users  int           // who wait for it
+	crowd  int           // how many may be expected to
+	begun  bool          // nobody joins any more
+	all    chan struct{} // told when the crowd is complete; nil if there is none
 
 	done   chan struct{} // closed when the rest is set
 	value  T
@@ -86,16 +96,16 @@ func (g *Group[T]) join(ctx context.Context, key string, read func(ctx context.C
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l := g.lines[key]
-	if l != nil && !l.now.begun && l.now.users > 0 {
-		l.now.users++
+	if l != nil && !l.now.begun && !l.now.left() {
+		l.now.add(ctx, read)
 		return l.now, true
 	}
-	if l != nil && l.next != nil && l.next.users > 0 {
-		l.next.users++
+	if l != nil && l.next != nil && !l.next.left() {
+		l.next.add(ctx, read)
 		return l.next, false
 	}
-	r = &reading[T]{read: read, users: 1, done: make(chan struct{})}
-	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	r = &reading[T]{done: make(chan struct{})}
+	r.add(ctx, read)
 	if l != nil {
 		l.next = r
 		return r, false
@@ -107,6 +117,24 @@ func (g *Group[T]) join(ctx context.Context, key string, read func(ctx context.C
 	go g.run(key, r) // until nobody waits
 	return r, true
 }
+
+// add makes the caller a user.
+func (r *reading[T]) add(ctx context.Context, read func(ctx context.Context) (T, error)) {
+	if r.read == nil {
+		r.read = read
+		r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	}
+	r.users++
+	if r.users == r.crowd {
+		select {
+		case r.all <- struct{}{}:
+		default: // it was complete before
+		}
+	}
+}
+
+// left reports whether nobody waits any more of those who did.
+func (r *reading[T]) left() bool { return r.read != nil && r.users == 0 }
 
 // leave is for a user who waits no longer, or only if the reading has not begun
 // unless always; it says whether the user has left. A reading for nobody is
@@ -136,37 +164,58 @@ func (r *reading[T]) do() {
 
 // run reads as often as there is somebody who waits for it.
 func (g *Group[T]) run(key string, r *reading[T]) {
-	for r != nil {
-		g.begin(r)
+	for patience := time.Duration(0); r != nil && g.begin(key, r, patience); {
+		begun := time.Now()
 		r.do()
 		r.cancel()
+		patience = min(time.Since(begun)/2, longest)
 		next := g.turn(key, r)
 		close(r.done)
 		r = next
 	}
 }
 
-// begin closes a reading to those who come later. Whoever is ready to ask now is
-// let in first, which costs the others nothing but the work that is to be done
-// anyway.
-func (g *Group[T]) begin(r *reading[T]) {
+// begin closes a reading to those who come later, unless nobody has come. A
+// crowd is waited for; whoever is ready to ask is let in first in any case,
+// which costs the others nothing but the work that is to be done anyway.
+func (g *Group[T]) begin(key string, r *reading[T], patience time.Duration) bool {
+	if r.all != nil {
+		late := time.NewTimer(patience)
+		select {
+		case <-r.all:
+		case <-late.C:
+		}
+		late.Stop()
+	}
 	runtime.Gosched()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if r.read == nil {
+		delete(g.lines, key)
+		return false
+	}
 	r.begun = true
+	return true
 }
 
-// turn ends a reading and returns the next, nil if nobody waits for
-// one.
+// turn ends a reading and returns the next; nil if nobody waits for one and
+// no crowd is expected to.
 func (g *Group[T]) turn(key string, r *reading[T]) *reading[T] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r.shared = r.users > 1
 	l := g.lines[key]
-	if l.next == nil || l.next.users == 0 {
-		delete(g.lines, key)
-		return nil
+	next := l.next
+	if next == nil || next.users == 0 {
+		if !r.shared {
+			delete(g.lines, key)
+			return nil
+		}
+		next = &reading[T]{done: make(chan struct{})}
 	}
-	l.now, l.next = l.next, nil
-	return l.now
+	if r.users > 0 {
+		next.crowd, next.all = r.users+next.users, make(chan struct{}, 1)
+	}
+	l.now, l.next = next, nil
+	return next
 }

@@ -75,9 +75,79 @@ func TestShare(t *testing.T) {
 	<-l.begun
 	l.land <- nil
 	wg.Wait()
-	if len(g.lines) != 0 {
-		t.Errorf("at the end %d things are being read", len(g.lines))
+	g.idle(t)
+}
+
+// idle waits until nothing is read any more.
+func (g *Group[T]) idle(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		g.mu.Lock()
+		n := len(g.lines)
+		g.mu.Unlock()
+		if n == 0 {
+			return
+		}
 	}
+	t.Error("something is being read for ever")
+}
+
+// Those who shared a reading, and those who could not any more, are expected to
+// ask again: the next one waits for them.
+func TestCrowd(t *testing.T) {
+	g := new(Group[int])
+	read := func(context.Context) (int, error) { return 0, nil }
+	add := func(r *reading[int]) {
+		t.Helper()
+		if joined, begun := g.join(t.Context(), "key", read); joined != r || !begun {
+			t.Fatalf("join = %p, %t; want %p, true", joined, begun, r)
+		}
+	}
+	last := &reading[int]{done: make(chan struct{})}
+	g.lines = map[string]*line[int]{"key": {now: last}}
+	add(last)
+	add(last)
+	if !g.begin("key", last, time.Hour) {
+		t.Fatal("a reading for two does not begin")
+	}
+	waits, _ := g.join(t.Context(), "key", read)
+	next := g.turn("key", last)
+	if next != waits || next.crowd != 3 {
+		t.Fatalf("after a reading for two, while one waits, %d are expected; want 3", next.crowd)
+	}
+	begun := make(chan bool)
+	go func() { begun <- g.begin("key", next, time.Hour) }()
+	add(next)
+	select {
+	case <-begun:
+		t.Fatal("the reading does not wait for the third")
+	default:
+	}
+	add(next)
+	if !<-begun {
+		t.Error("a reading for three does not begin")
+	}
+	if after := g.turn("key", next); g.begin("key", after, time.Millisecond) || len(g.lines) != 0 {
+		t.Error("a reading begins for nobody")
+	}
+}
+
+// Who does not come again is not waited for for long.
+func TestCrowdIsNotComplete(t *testing.T) {
+	g := new(Group[int])
+	read := func(context.Context) (int, error) { return 0, nil }
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 3 {
+				if _, _, err := g.Get(t.Context(), "key", read); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	g.idle(t)
 }
 
 // A reading that nobody waits for is broken off; who waits long for one that
@@ -110,15 +180,7 @@ func TestShareIsLeft(t *testing.T) {
 	l.land <- nil
 	l.land <- nil
 	wg.Wait()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		g.mu.Lock()
-		n := len(g.lines)
-		g.mu.Unlock()
-		if n == 0 {
-			return
-		}
-	}
-	t.Error("something is being read for ever")
+	g.idle(t)
 }
 
 // A panic is that of whoever asked.
