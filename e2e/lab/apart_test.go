@@ -66,6 +66,8 @@ func TestApart(t *testing.T) {
 test "$(ls /var/lib/glancectl-lab)" = ""
 test "$(ip -o link show up | cut -d' ' -f2)" = lo:
 ip netns add one
+ip link add there type bridge
+test -e /sys/class/net/there
 test "$(ps -e -o pid= | wc -l)" -lt 8
 sleep 1000 &
 exit 7`

@@ -19,6 +19,11 @@ if [ "$1" != inside ]; then
 fi
 dir=$2 as=$3
 shift 3
+# A sysfs shows the network that it was mounted in, and glancectl looks there
+# for how fast the bridge is.
+mount --move /sys/fs/cgroup /mnt
+mount -t sysfs sysfs /sys
+mount --move /mnt /sys/fs/cgroup
 for at in $hierarchies; do
     [ -d "$at" ] || continue
     umount -l "$at"
