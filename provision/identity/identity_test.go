@@ -181,6 +181,69 @@ func TestForbiddenAtFirst(t *testing.T) {
 	}
 }
 
+// Who only asks is not put off by a connection that is lost now and then; who
+// changes something is, because it may have happened.
+func TestLostConnections(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		lose func(r *http.Request, nth int) bool
+		lost string // the request that is given up
+	}{
+		{name: "every first and second", lose: func(_ *http.Request, nth int) bool { return nth <= 2 }},
+		{
+			name: "one for good", lost: "GET /v3/services",
+			lose: func(r *http.Request, _ int) bool { return r.URL.Path == "/v3/services" },
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			asked := make(map[string]int)
+			server := httptest.NewServer(&keystone{t: t, fault: func(_ http.ResponseWriter, r *http.Request) bool {
+				what := r.Method + " " + r.URL.Path
+				if asked[what]++; r.URL.Path == "/v3" || !test.lose(r, asked[what]) {
+					return false
+				}
+				panic(http.ErrAbortHandler)
+			}})
+			defer server.Close()
+			changes, err := registration(server.URL).Observe(t.Context(), direct{}, new(provision.Facts))
+			if test.lost == "" && (err != nil || len(changes) == 0 || asked["POST /v3/auth/tokens"] < 3) {
+				t.Errorf("Observe = %v, %v after %v; want changes", changes, err, asked)
+			}
+			// A connection that was used before is replaced without being told of.
+			if n := asked[test.lost]; test.lost != "" && (!errors.Is(err, ErrConnect) || n <= askedAgain || n > 2*(1+askedAgain)) {
+				t.Errorf("Observe: %v after %v; want ErrConnect after %d tries", err, asked, 1+askedAgain)
+			}
+		})
+	}
+}
+
+// What changes a Keystone is not sent twice: the first may have arrived.
+func TestLostChange(t *testing.T) {
+	sent := 0
+	k := &keystone{t: t, fault: func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == "POST" && r.URL.Path == "/v3/services" {
+			sent++
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}}
+	server := httptest.NewServer(k)
+	defer server.Close()
+	changes, err := registration(server.URL).Observe(t.Context(), direct{}, new(provision.Facts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes {
+		if strings.HasSuffix(c.ID, "/service") {
+			err = c.Do(t.Context(), direct{})
+		}
+	}
+	if !errors.Is(err, ErrConnect) || sent != 1 {
+		t.Errorf("making a service: %v, sent %d times; want ErrConnect, once", err, sent)
+	}
+}
+
 // A Keystone that is being restarted is waited for, and whoever watches is
 // told once.
 func TestWaits(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -25,6 +26,7 @@ const (
 	defaultWait    = time.Minute
 	pollInterval   = 500 * time.Millisecond
 	secondThought  = 250 * time.Millisecond
+	askedAgain     = 3 // times, of a question whose connection was lost
 )
 
 // A session is one way to the Keystone, on which the administrator logs in.
@@ -115,16 +117,22 @@ func (s *session) provider() *gophercloud.ProviderClient {
 	}
 	p.UseTokenLock()
 	p.UserAgent.Prepend("glancectl")
-	p.RetryFunc = askTwice
+	p.RetryFunc = askAgain
 	return p
 }
 
-// askTwice repeats a request that was forbidden, once. A process of a Keystone
+// askAgain repeats a request that was forbidden, once. A process of a Keystone
 // that has just been started reads its policy while it judges the first
 // requests, and when several come at once it judges some by a policy that it
 // has not read yet. What is forbidden has changed nothing.
-func askTwice(ctx context.Context, _, _ string, _ *gophercloud.RequestOpts, err error, failures uint) error {
-	if failures > 1 || !gophercloud.ResponseCodeIs(err, http.StatusForbidden) {
+//
+// It repeats a request that only asks, a few times, when the connection was
+// lost before the whole answer came: a server that ends or begins a process
+// drops what that process was at.
+func askAgain(ctx context.Context, method, address string, _ *gophercloud.RequestOpts, err error, failures uint) error {
+	again := failures <= 1 && gophercloud.ResponseCodeIs(err, http.StatusForbidden) ||
+		failures <= askedAgain && onlyAsks(method, address) && lostOnWay(err)
+	if !again {
 		return err
 	}
 	select {
@@ -133,6 +141,23 @@ func askTwice(ctx context.Context, _, _ string, _ *gophercloud.RequestOpts, err 
 	case <-time.After(secondThought):
 		return nil
 	}
+}
+
+// onlyAsks reports whether it makes no difference how often a request is made.
+func onlyAsks(method, address string) bool {
+	return method == http.MethodGet || method == http.MethodHead ||
+		method == http.MethodPost && strings.HasSuffix(address, "/auth/tokens")
+}
+
+// lostOnWay reports whether a connection ended before its time. Over SSH all
+// that is seen of it is the end of what was to be read or written.
+func lostOnWay(err error) bool {
+	for _, kind := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // authenticate gets a token.
