@@ -52,7 +52,7 @@ func (c *conn) serve(b *branch) {
 		r := c.request()
 		if r == nil {
 			_ = c.SetDeadline(time.Time{}) // net/http sets its own
-			b.pass(&begun{c.TCPConn, append([]byte(nil), c.in[:c.have]...), &c.server.awaited})
+			b.pass(&begun{c.TCPConn, append([]byte(nil), c.in[:c.have]...), &c.server.files})
 			return
 		}
 		c.have = 0

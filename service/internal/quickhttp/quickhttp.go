@@ -13,6 +13,7 @@ package quickhttp
 import (
 	"context"
 	"errors"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -21,6 +22,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"glancectl/service/internal/sendfile"
 )
 
 // A Server serves connections. HTTP is set up as for serving alone: its
@@ -36,7 +39,7 @@ type Server struct {
 	date    atomic.Pointer[date]
 	answers sync.Pool // of *answer
 	ending  atomic.Bool
-	awaited waits
+	files   sendfile.Sender
 
 	mu    sync.Mutex // guards what follows
 	conns map[*conn]bool
@@ -202,7 +205,7 @@ func (b *branch) Close() error {
 type begun struct {
 	net.Conn // a *net.TCPConn
 	head     []byte
-	awaited  *waits
+	files    *sendfile.Sender
 }
 
 // Read implements net.Conn.
@@ -215,6 +218,11 @@ func (b *begun) Read(p []byte) (int, error) {
 		b.head = nil
 	}
 	return n, nil
+}
+
+// ReadFrom implements io.ReaderFrom, so that the system can send files.
+func (b *begun) ReadFrom(r io.Reader) (int64, error) {
+	return b.files.Send(b.Conn.(*net.TCPConn), r)
 }
 
 // CloseWrite is for net/http, which tells clients so that it reads no more.

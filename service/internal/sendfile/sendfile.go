@@ -1,4 +1,9 @@
-package quickhttp
+// Package sendfile has the system send files over TCP connections, as quickly
+// as a client that is near takes them.
+//
+// Package quickhttp sends with it what net/http is given to send. It knows
+// nothing of HTTP, and nothing of what is in the files.
+package sendfile
 
 import (
 	"errors"
@@ -17,32 +22,39 @@ import (
 // thread is much quicker than waking a goroutine by way of the poller.
 const soon = 1
 
-// ReadFrom implements io.ReaderFrom, so that the system can send files.
-func (b *begun) ReadFrom(r io.Reader) (int64, error) {
-	tcp := b.Conn.(*net.TCPConn)
+// A Sender sends files. The zero value is ready to use, by several goroutines
+// at once.
+type Sender struct {
+	waiting atomic.Int64 // threads that wait for a connection
+}
+
+// Send sends what r yields. If that is a file behind one limit, the system
+// does it, and the limit goes down by what was sent, whatever happens. A
+// deadline of the connection holds.
+func (s *Sender) Send(c *net.TCPConn, r io.Reader) (int64, error) {
 	part, limited := r.(*io.LimitedReader)
 	if !limited {
-		return tcp.ReadFrom(r)
+		return c.ReadFrom(r)
 	}
 	f, file := part.R.(*os.File)
 	if !file {
-		return tcp.ReadFrom(r)
+		return c.ReadFrom(r)
 	}
-	n, err := b.send(f, part.N)
+	n, err := s.send(c, f, part.N)
 	part.N -= n
 	if n == 0 && (errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EOPNOTSUPP)) {
-		return tcp.ReadFrom(r) // a file that cannot be sent so
+		return c.ReadFrom(r) // a file that cannot be sent so
 	}
 	return n, err
 }
 
 // send has the system send the next n bytes of a file, or what there is.
-func (b *begun) send(f *os.File, n int64) (sent int64, err error) {
+func (s *Sender) send(c *net.TCPConn, f *os.File, n int64) (sent int64, err error) {
 	from, err := f.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	to, err := b.Conn.(*net.TCPConn).SyscallConn()
+	to, err := c.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
@@ -61,7 +73,7 @@ func (b *begun) send(f *os.File, n int64) (sent int64, err error) {
 					sent += int64(k)
 				case err == unix.EINTR:
 				case err == unix.EAGAIN:
-					if !b.awaited.short(int(out)) {
+					if !s.wait(int(out)) {
 						return false // the poller waits, as long as the deadline says
 					}
 				default: // the end of the file, too
@@ -81,14 +93,11 @@ func cork(c syscall.RawConn, on int) {
 	_ = c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_CORK, on) })
 }
 
-// A waits counts the threads that wait for a connection.
-type waits struct{ n atomic.Int64 }
-
-// short waits until more can be sent. It returns false if that takes long, or
+// wait waits until more can be sent. It returns false if that takes long, or
 // if as many threads wait as there are processors.
-func (w *waits) short(fd int) bool {
-	defer w.n.Add(-1)
-	if w.n.Add(1) > int64(runtime.GOMAXPROCS(0)) {
+func (s *Sender) wait(fd int) bool {
+	defer s.waiting.Add(-1)
+	if s.waiting.Add(1) > int64(runtime.GOMAXPROCS(0)) {
 		return false
 	}
 	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, soon)

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 )
@@ -47,7 +46,7 @@ func TestFile(t *testing.T) {
 	})
 	url := "http://" + start(t, s) + "/file"
 	want := sha256.Sum256(content[1000 : 1000+15<<20])
-	for _, pause := range []time.Duration{0, 20 * soon * time.Millisecond} {
+	for _, pause := range []time.Duration{0, 20 * time.Millisecond} {
 		resp, err := http.Get(url)
 		if err != nil {
 			t.Fatal(err)
@@ -108,54 +107,5 @@ func TestFileNobodyTakes(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			t.Fatalf("%s: it is still sent", path)
 		}
-	}
-}
-
-// A connection that is full for longer is left to the poller, and so is one
-// for which there is no thread.
-func TestShortWait(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	raw, err := c.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	short := func(w *waits) (ready bool) {
-		if err := raw.Control(func(fd uintptr) { ready = w.short(int(fd)) }); err != nil {
-			t.Error(err)
-		}
-		return ready
-	}
-	w := new(waits)
-	if !short(w) {
-		t.Error("a connection with room is not ready")
-	}
-	w.n.Store(int64(runtime.GOMAXPROCS(0)))
-	if short(w) {
-		t.Error("it is waited for although all threads that may wait do")
-	}
-	w.n.Store(0)
-	// The system makes room for a while yet.
-	for begun := time.Now(); short(w); {
-		if time.Since(begun) > 10*time.Second {
-			t.Fatal("a connection from which nobody reads is ready again and again")
-		}
-		if err := c.SetWriteDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.Write(make([]byte, 64<<20)); err == nil {
-			t.Fatal("everything was taken")
-		}
-	}
-	if n := w.n.Load(); n != 0 {
-		t.Errorf("%d threads wait", n)
 	}
 }
