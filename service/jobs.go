@@ -43,7 +43,7 @@ func RunScrubber(ctx context.Context, o Options) error {
 		if err != nil {
 			return job{}, errors.Join(err, catalog.Close())
 		}
-		if o.Restore != "" || o.Check {
+		if o.byHand() {
 			return p.instead(images, catalog.Close)
 		}
 		return job{
@@ -61,6 +61,10 @@ func RunScrubber(ctx context.Context, o Options) error {
 		}, nil
 	})
 }
+
+// byHand reports whether the scrubber is to do something else than its job,
+// which only a person asks for.
+func (o Options) byHand() bool { return o.Restore != "" || o.Check }
 
 // instead returns what the scrubber is to do in place of scrubbing.
 func (p *process) instead(images *glance.Images, end func() error) (job, error) {
@@ -159,7 +163,7 @@ func runJob(ctx context.Context, program config.Program, o Options, open func(*p
 	if err != nil {
 		return err
 	}
-	if !free && (o.Restore != "" || o.Check) {
+	if !free && o.byHand() {
 		return errors.New("another scrubber is at work here: end it, or wait for its end, and try again")
 	}
 	if !free && o.Detach {

@@ -56,9 +56,11 @@ const (
 
 // record changes the record of the program's runs: glance-PROGRAM.runs in
 // lock_path, if there is one. It is written whole; of several processes one
-// after the other. A job does its work though its runs cannot be recorded.
+// after the other. A job does its work though its runs cannot be recorded. What is
+// done by hand in place of the job is not recorded: how that went says nothing
+// about the job.
 func (p *process) record(change func(runs []jobRun) []jobRun) {
-	if p.LockPath == "" {
+	if p.LockPath == "" || p.o.byHand() {
 		return
 	}
 	if err := changeRuns(filepath.Join(p.LockPath, "glance-"+string(p.program)), string(p.program), change); err != nil {

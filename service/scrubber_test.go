@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -217,9 +218,16 @@ func TestJobsRecordTheirRuns(t *testing.T) {
 	}
 	run(scrubber)
 	last("done")
+	run(service.Options{Files: []string{s.conf("scrubber-lost", "[database]\nconnection = sqlite:///"+s.path("none", "glance.sqlite")+"\n")}})
+	failed := last("failed")
+	if failed.Failed != 1 || !strings.Contains(failed.Error, "open database") {
+		t.Errorf("failed run = %+v", failed)
+	}
+	// What is done by hand in its place is no run of the job, however it goes.
 	run(service.Options{Files: scrubber.Files, Restore: imageA})
-	if r := last("failed"); r.Failed != 1 || !strings.Contains(r.Error, "cannot restore") {
-		t.Errorf("failed run = %+v", r)
+	run(service.Options{Files: scrubber.Files, Check: true, Stdout: io.Discard})
+	if runs := s.runs("lock/glance-scrubber.runs"); len(runs) != 2 {
+		t.Errorf("%d runs are recorded after a restore and a check by hand; want 2: %+v", len(runs), runs)
 	}
 	run(service.Options{Files: scrubber.Files, Timeout: 1})
 	last("timeout")
