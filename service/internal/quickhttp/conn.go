@@ -63,6 +63,10 @@ func (c *conn) serve(b *branch) {
 	}
 }
 
+// least is how many bytes net/http waits for between requests: of a connection
+// that ends before, it takes no notice.
+const least = 4
+
 // read waits for a request, or for the rest of one; false if there is none.
 func (c *conn) read(first bool) bool {
 	c.arm(first)
@@ -71,9 +75,15 @@ func (c *conn) read(first bool) bool {
 	if c.server.ending.Load() { // who ends the server now has seen that c waits
 		return false
 	}
-	n, err := c.TCPConn.Read(c.in[c.have:])
-	c.have += n
-	return n > 0 && err == nil
+	for {
+		n, err := c.TCPConn.Read(c.in[c.have:])
+		if c.have += n; n == 0 || err != nil {
+			return false
+		}
+		if first || c.have >= least {
+			return true
+		}
+	}
 }
 
 // arm sets the time by which a request must have come. To tell the system
