@@ -44,7 +44,8 @@ func (Token) GoString() string { return "(token)" }
 func (Token) MarshalText() ([]byte, error) { return []byte("(token)"), nil }
 
 // Key returns a text that callers have in common if, and only if, they are the
-// same to every rule: all of a caller but the request and the token.
+// same to every rule: all of a caller but the request and the token. No key is
+// the beginning of another, so that something else may follow it.
 func (c Caller) Key() string {
 	var b []byte
 	add := func(s string) { b = append(binary.AppendUvarint(b, uint64(len(s))), s...) }
@@ -54,6 +55,7 @@ func (c Caller) Key() string {
 	for _, is := range []bool{c.System, c.Admin, c.Anonymous} {
 		b = strconv.AppendBool(b, is)
 	}
+	b = binary.AppendUvarint(b, uint64(len(c.Roles)))
 	for _, role := range c.Roles {
 		add(role)
 	}

@@ -2,6 +2,7 @@ package glance
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -31,6 +32,9 @@ func TestCallerKey(t *testing.T) {
 	}
 	if (Caller{Roles: []string{"ab"}}).Key() == (Caller{Roles: []string{"a", "b"}}).Key() {
 		t.Error("roles run into each other")
+	}
+	if strings.HasPrefix(Caller{Roles: []string{"a", "b"}}.Key(), Caller{Roles: []string{"a"}}.Key()) {
+		t.Error("what follows a key runs into the roles")
 	}
 	if (Caller{UserID: "ab"}).Key() == (Caller{UserID: "a", ProjectID: "b"}).Key() {
 		t.Error("user and project run into each other")

@@ -1,6 +1,7 @@
 package apiv1
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -31,10 +32,11 @@ func (a *API) noDetail(http.ResponseWriter, *http.Request) error {
 
 // list answers a list of images in the form that show gives them. Callers who
 // are the same to every rule and ask the same at the same time, with one token,
-// get one document.
+// get one document. The token is that of the request, whether or not anybody has
+// validated it: a registry may be asked with it.
 func (a *API) list(w http.ResponseWriter, r *http.Request, show func(*glance.Image) any) error {
-	c := glance.CallerFrom(r.Context())
-	key := c.Key() + string(c.Token) + r.URL.Path + "?" + r.URL.RawQuery
+	token := cmp.Or(r.Header.Get("X-Auth-Token"), r.Header.Get("X-Storage-Token"))
+	key := glance.CallerFrom(r.Context()).Key() + r.URL.Path + "?" + r.URL.RawQuery + " " + token
 	body, _, err := a.lists.Get(r.Context(), key, func(ctx context.Context) ([]byte, error) {
 		return a.listDocument(ctx, r.URL.Query(), show)
 	})
