@@ -2,8 +2,12 @@ package sqlcatalog
 
 import (
 	"context"
+	"fmt"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"glancectl/service/glance"
@@ -38,6 +42,9 @@ type want struct {
 	done chan struct{} // closed when the rest is set
 	im   *glance.Image // nil if there is none
 	err  error
+
+	left    atomic.Bool // nobody waits for it any more
+	crowded bool        // others were asked for in the same statement; set before done is closed
 }
 
 // get returns an image that nobody else has, nil if there is none.
@@ -48,27 +55,46 @@ func (g *gatherer) get(ctx context.Context, id glance.ID) (*glance.Image, error)
 	}
 	select {
 	case <-w.done: // as a rule, if it has flown
-		return w.im, w.err
+		return g.take(ctx, w)
 	default:
 	}
 	patience := time.NewTimer(alone)
 	defer patience.Stop()
 	select {
 	case <-w.done:
-		return w.im, w.err
+		return g.take(ctx, w)
 	case <-ctx.Done():
+		w.left.Store(true)
 		return nil, ctx.Err()
 	case <-patience.C:
-		own := &want{id: id, done: make(chan struct{})}
-		g.serve(ctx, []*want{own})
-		return own.im, own.err
+		w.left.Store(true)
+		return g.single(ctx, id)
 	}
+}
+
+// take returns what was found for w. What went wrong with it may be the fault of
+// another image, which is to be nobody else's: then it is asked for alone.
+func (g *gatherer) take(ctx context.Context, w *want) (*glance.Image, error) {
+	if w.err != nil && w.crowded {
+		return g.single(ctx, w.id)
+	}
+	return w.im, w.err
+}
+
+// single asks for one image without the others.
+func (g *gatherer) single(ctx context.Context, id glance.ID) (*glance.Image, error) {
+	own := &want{id: id, done: make(chan struct{})}
+	g.serve(ctx, []*want{own})
+	return own.im, own.err
 }
 
 // add has w wait, and returns whether the caller is to fly.
 func (g *gatherer) add(w *want) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if len(g.waiting) == cap(g.waiting) { // before it grows: while the database hangs, all who come leave again
+		g.waiting = stay(g.waiting)
+	}
 	g.waiting = append(g.waiting, w)
 	if g.flying == flights || g.boarding {
 		return false
@@ -93,15 +119,20 @@ func (g *gatherer) fly(ctx context.Context) {
 	}
 }
 
-// board returns all who wait. Whoever is ready to ask now is let in first: this
+// board returns all who still wait. Whoever is ready to ask now is let in first: this
 // costs the others nothing but the work that is to be done anyway.
 func (g *gatherer) board() []*want {
 	runtime.Gosched()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	batch := g.waiting
+	batch := stay(g.waiting)
 	g.waiting, g.boarding = nil, false
 	return batch
+}
+
+// stay returns those of the wants that somebody still waits for.
+func stay(all []*want) []*want {
+	return slices.DeleteFunc(all, func(w *want) bool { return w.left.Load() })
 }
 
 // again returns whether to fly once more; else the flight has ended. Nobody is
@@ -119,6 +150,9 @@ func (g *gatherer) again() bool {
 
 // serve gets what a batch wants.
 func (g *gatherer) serve(ctx context.Context, batch []*want) {
+	if len(batch) == 0 {
+		return
+	}
 	ids := make([]glance.ID, 0, len(batch))
 	wanted := make(map[glance.ID]bool, len(batch))
 	for _, w := range batch {
@@ -127,19 +161,18 @@ func (g *gatherer) serve(ctx context.Context, batch []*want) {
 			ids = append(ids, w.id)
 		}
 	}
+	crowded := len(ids) > 1
 	// Statements of a few lengths are enough, and their plans are kept.
 	for len(ids)&(len(ids)-1) != 0 {
 		ids = append(ids, ids[len(ids)-1])
 	}
-	// One row and what is beside it is there sooner than a driver that listens
-	// for the end of ctx has begun to.
-	list, err := g.read(context.WithoutCancel(ctx), ids)
+	list, err := g.ask(ctx, ids)
 	found := make(map[glance.ID]*glance.Image, len(list))
 	for _, im := range list {
 		found[folded(im.ID)] = im
 	}
 	for _, w := range batch {
-		w.err = err
+		w.err, w.crowded = err, crowded
 		im := found[folded(w.id)]
 		if im != nil && !wanted[folded(w.id)] { // the first has the image, the others copies
 			im = im.Clone()
@@ -149,4 +182,17 @@ func (g *gatherer) serve(ctx context.Context, batch []*want) {
 	for _, w := range batch { // from here on the images are theirs
 		close(w.done)
 	}
+}
+
+// ask reads. It makes an error of a panic, which may not be in the goroutine of
+// anybody who asks, and would leave the others waiting.
+func (g *gatherer) ask(ctx context.Context, ids []glance.ID) (list []*glance.Image, err error) {
+	defer func() {
+		if why := recover(); why != nil {
+			err = fmt.Errorf("panic: %v\n%s", why, debug.Stack())
+		}
+	}()
+	// One row and what is beside it is there sooner than a driver that listens
+	// for the end of ctx has begun to.
+	return g.read(context.WithoutCancel(ctx), ids)
 }

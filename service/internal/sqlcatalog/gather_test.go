@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -133,7 +134,136 @@ func TestGatherPatience(t *testing.T) {
 	for range flights + 1 {
 		w.land <- nil
 	}
-	<-w.begun // those who waited, though nobody does any more
-	w.land <- nil
 	wg.Wait()
+	g.lands(t) // without another statement: nobody waits any more
+}
+
+// lands waits until nothing is under way.
+func (g *gatherer) lands(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		g.mu.Lock()
+		flying, waiting := g.flying, len(g.waiting)
+		g.mu.Unlock()
+		if flying == 0 && waiting == 0 {
+			return
+		}
+	}
+	t.Fatal("there is no end of it")
+}
+
+// One image that cannot be read keeps nobody from others, and neither does one
+// for which the program has a fault.
+func TestGatherKeepsFaultsApart(t *testing.T) {
+	broken := errors.New("broken")
+	for name, fail := range map[string]func() error{
+		"an error": func() error { return broken },
+		"a panic":  func() error { panic(broken) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun, land := make(chan bool), make(chan bool)
+			g := &gatherer{read: func(_ context.Context, ids []glance.ID) (list []*glance.Image, err error) {
+				if slices.Contains(ids, "first") {
+					begun <- true
+					<-land
+				}
+				for _, id := range ids {
+					if id == "bad" {
+						return nil, fail()
+					}
+					list = append(list, &glance.Image{ID: id})
+				}
+				return list, nil
+			}}
+			var wg sync.WaitGroup
+			get := func(id glance.ID, bad bool) {
+				wg.Go(func() {
+					im, err := g.get(t.Context(), id)
+					if bad && (im != nil || err == nil || !strings.Contains(err.Error(), "broken")) || !bad && (err != nil || im == nil || im.ID != id) {
+						t.Errorf("get %s = %v, %v", id, im, err)
+					}
+				})
+			}
+			for range flights {
+				get("first", false)
+				<-begun
+			}
+			for n, id := range []glance.ID{"a", "bad", "b"} {
+				get(id, id == "bad")
+				g.waits(t, n+1)
+			}
+			for range flights {
+				land <- true
+			}
+			wg.Wait()
+			g.lands(t)
+		})
+	}
+}
+
+// However many come and leave while the database hangs, they are not kept in
+// mind.
+func TestGatherForgets(t *testing.T) {
+	begun, land := make(chan bool, flights), make(chan bool)
+	g := &gatherer{read: func(context.Context, []glance.ID) ([]*glance.Image, error) {
+		begun <- true
+		<-land
+		return nil, nil
+	}}
+	var wg sync.WaitGroup
+	for range flights {
+		wg.Go(func() {
+			if _, err := g.get(t.Context(), "hangs"); err != nil {
+				t.Error(err)
+			}
+		})
+		<-begun
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for range 10_000 {
+		if _, err := g.get(gone, "a"); !errors.Is(err, context.Canceled) {
+			t.Errorf("get for somebody who went away: %v; want %v", err, context.Canceled)
+			break
+		}
+	}
+	g.mu.Lock()
+	if n := len(g.waiting); n > 100 {
+		t.Errorf("%d wait of whom all have gone", n)
+	}
+	g.mu.Unlock()
+	close(land)
+	wg.Wait()
+	g.lands(t)
+}
+
+// Queries that are not the same have keys that are not the same, or none.
+func TestListKey(t *testing.T) {
+	seen := make(map[string]glance.Query)
+	for _, q := range []glance.Query{
+		{ProjectID: "a"},
+		{ProjectID: "a", Admin: true},
+		{ProjectID: "a", Bare: true},
+		{ProjectID: "a", Limit: 1},
+		{ProjectID: "a", Marker: "b"},
+		{ProjectID: "a", Tags: []string{"b", "c"}},
+		{ProjectID: "a", Tags: []string{"b,c"}},
+		{ProjectID: "a", Properties: map[string]string{"b": "c"}},
+		{ProjectID: "a", Filters: []glance.Filter{{Attribute: "name", Op: "eq", Values: []string{"b"}}}},
+		{ProjectID: "a", Filters: []glance.Filter{{Attribute: "name", Op: "neq", Values: []string{"b"}}}},
+		{ProjectID: "\ufffd"},
+		{ProjectID: "\xff"},
+		{ProjectID: "\xfe"},
+		{ProjectID: "a", Properties: map[string]string{"b": "\xff"}},
+		{ProjectID: "a", Properties: map[string]string{"b": "\xfe"}},
+	} {
+		key, ok := listKey(q)
+		if other, again := seen[key]; ok && again {
+			t.Errorf("%+v has the key of %+v", q, other)
+		}
+		seen[key] = q
+	}
+	if _, ok := listKey(glance.Query{ProjectID: "a"}); !ok {
+		t.Error("no list is shared")
+	}
 }

@@ -1,6 +1,7 @@
 package sqlcatalog
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -24,18 +25,22 @@ func (c *Catalog) List(ctx context.Context, q glance.Query) (list []*glance.Imag
 	read := func(ctx context.Context) ([]*glance.Image, error) {
 		return c.listNow(ctx, pageQuery{q: q, order: order})
 	}
-	if c.sharer == nil || q.Limit < 0 {
-		list, err = read(ctx)
+	if key, ok := listKey(q); ok && c.sharer != nil && q.Limit > 0 {
+		list, err = c.shareList(ctx, key, read)
 	} else {
-		var key []byte
-		if key, err = json.Marshal(q); err == nil { // who asks is in it
-			list, err = c.shareList(ctx, string(key), read)
-		}
+		list, err = read(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
 	return list, nil
+}
+
+// listKey returns a text that only the same queries have, by the same callers.
+// There is none for text that JSON cannot tell from other text.
+func listKey(q glance.Query) (key string, ok bool) {
+	b, err := json.Marshal(q) // who asks is in it
+	return string(b), err == nil && !bytes.Contains(b, []byte(`\ufffd`))
 }
 
 // shareList returns a list that nobody else has.
