@@ -4,12 +4,14 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
 	"glancectl/service/glance"
 	"glancectl/service/internal/fault"
 	"glancectl/service/internal/oslolog"
+	"glancectl/service/internal/sendfile"
 )
 
 const requestHeader = "X-Openstack-Request-Id"
@@ -114,27 +116,32 @@ func (t *transfer) Write(p []byte) (int, error) {
 	return t.ResponseWriter.Write(p)
 }
 
-// step is how much of a file is sent on one deadline.
-const step = 1 << 20
-
 // ReadFrom implements io.ReaderFrom, so that files can be sent by the system.
-func (t *transfer) ReadFrom(r io.Reader) (n int64, err error) {
+func (t *transfer) ReadFrom(r io.Reader) (int64, error) {
 	all, ok := r.(*io.LimitedReader)
 	if !ok {
 		all = &io.LimitedReader{R: r, N: math.MaxInt64}
 	}
-	for all.N > 0 {
-		t.extend()
-		// What is inside sees a file only if there is one limit around it.
-		part := &io.LimitedReader{R: all.R, N: min(all.N, step)}
-		want := part.N
-		m, err := io.Copy(t.ResponseWriter, part)
-		n, all.N = n+m, all.N-m
-		if err != nil || m < want {
-			return n, err
-		}
+	f, ok := all.R.(*os.File)
+	if !ok {
+		return io.Copy(t.ResponseWriter, &supply{r, t})
 	}
-	return n, nil
+	part := &sendfile.Part{File: f, N: all.N, Moved: t.extend}
+	defer func() { all.N = part.N }()
+	return io.Copy(t.ResponseWriter, part)
+}
+
+// A supply is what a transfer sends. What is read of it is written next.
+type supply struct {
+	io.Reader
+	transfer *transfer
+}
+
+// Read implements io.Reader.
+func (s *supply) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	s.transfer.extend() // however long the read has taken
+	return n, err
 }
 
 // An upload is a request body whose every read has a deadline of its own.

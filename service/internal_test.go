@@ -1,16 +1,13 @@
 package service
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -81,109 +78,6 @@ func TestForwarded(t *testing.T) {
 		}
 	}
 }
-
-// TestPatientSendsFiles checks that a file is handed on as one, step by step,
-// and arrives whole.
-func TestPatientSendsFiles(t *testing.T) {
-	data := bytes.Repeat([]byte("0123456789abcdef"), (2*step+step/2)/16)
-	p := &process{Settings: &config.Settings{Server: config.Server{IdleTimeout: time.Minute}}}
-	s := httptest.NewServer(p.patient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n, err := w.(io.ReaderFrom).ReadFrom(bytes.NewReader(data))
-		if n != int64(len(data)) || err != nil {
-			t.Errorf("ReadFrom = %d, %v; want %d", n, err, len(data))
-		}
-	})))
-	defer s.Close()
-	resp, err := http.Get(s.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if got, err := io.ReadAll(resp.Body); err != nil || !bytes.Equal(got, data) {
-		t.Errorf("%d bytes arrive, %v; want %d", len(got), err, len(data))
-	}
-}
-
-// A recorder is a response that remembers what it was handed as files.
-type recorder struct {
-	*httptest.ResponseRecorder
-	files int
-}
-
-func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
-	l, ok := src.(*io.LimitedReader)
-	if _, is := l.R.(*os.File); ok && is {
-		r.files++
-	}
-	return io.Copy(r.Body, src)
-}
-
-// TestPatientKeepsFiles checks that each step of a file is still a file, behind
-// one limit: the system sends nothing else by itself.
-func TestPatientKeepsFiles(t *testing.T) {
-	data := bytes.Repeat([]byte("0123456789abcdef"), 3*step/16)
-	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.Write(data); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		limit int64
-		want  int
-	}{{0, 3 * step}, {2*step + 10, 2*step + 10}, {4 * step, 3 * step}} {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			t.Fatal(err)
-		}
-		src := io.Reader(f)
-		if test.limit > 0 {
-			src = io.LimitReader(f, test.limit)
-		}
-		w := &recorder{ResponseRecorder: httptest.NewRecorder()}
-		tr := &transfer{ResponseWriter: w, control: http.NewResponseController(w), limit: time.Minute}
-		n, err := tr.ReadFrom(src)
-		if n != int64(test.want) || err != nil || !bytes.Equal(w.Body.Bytes(), data[:test.want]) {
-			t.Errorf("with limit %d: ReadFrom = %d, %v with %d bytes; want %d", test.limit, n, err, w.Body.Len(), test.want)
-		}
-		if want := (test.want + step - 1) / step; w.files < want {
-			t.Errorf("with limit %d: %d files were handed on; want %d", test.limit, w.files, want)
-		}
-	}
-}
-
-// TestStalledDownloadIsBrokenOff has a client that takes nothing.
-func TestStalledDownloadIsBrokenOff(t *testing.T) {
-	ended := make(chan error, 1)
-	p := &process{Settings: &config.Settings{Server: config.Server{IdleTimeout: 100 * time.Millisecond}}}
-	s := httptest.NewServer(p.patient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, err := io.Copy(w, zeros{})
-		ended <- err
-	})))
-	defer s.Close()
-	c, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case err := <-ended:
-		if !os.IsTimeout(err) {
-			t.Errorf("the download ends with %v; want a timeout", err)
-		}
-	case <-time.After(20 * time.Second):
-		t.Error("the download goes on")
-	}
-}
-
-// zeros never ends.
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestBacklog(t *testing.T) {
 	p := &process{Settings: &config.Settings{Server: config.Server{Host: "127.0.0.1", Backlog: 3}}}
