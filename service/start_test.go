@@ -165,9 +165,18 @@ func (d *daemon) want(code int, text, method, path, body string, headers ...stri
 	d.t.Helper()
 	a := d.call(method, path, body, headers...)
 	if a.code != code || !strings.Contains(a.body, text) {
-		d.t.Errorf("%s %s = %d %s; want %d and %q", method, path, a.code, a.body, code, text)
+		d.t.Errorf("%s %s = %d %s; want %d and %q", method, path, a.code, clip(a.body), code, clip(text))
 	}
 	return a
+}
+
+// clip keeps the data of an image out of what a test says.
+func clip(text string) string {
+	const enough = 2000
+	if len(text) <= enough {
+		return text
+	}
+	return fmt.Sprintf("%s… (%d bytes)", text[:enough], len(text))
 }
 
 // eventually waits until ok, and fails the test if that takes too long.

@@ -179,7 +179,7 @@ func (c *Copier) spoiled(ctx context.Context, from *image, data *checkedReader, 
 		return err
 	case to.Status == active:
 		return nil
-	case to.Status == saving: // it has not noticed yet that the last try has ended
+	case to.Status == saving, to.Status == queued && conflict(err): // it had not noticed yet that the last try had ended
 		return fmt.Errorf("%w: %w", errBroken, err)
 	}
 	return err

@@ -281,11 +281,14 @@ func (c *Copier) again(ctx context.Context, id string, do func() error) error {
 // passing says whether an error may be gone after a while: the connection was
 // cut, or who is in between has nobody to ask.
 func passing(err error) bool {
+	if errors.Is(err, errBroken) {
+		return true
+	}
 	if e, ok := errors.AsType[*client.Error](err); ok {
 		return slices.Contains([]int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}, e.Status)
 	}
 	_, unreachable := errors.AsType[*url.Error](err)
-	return unreachable || errors.Is(err, errBroken)
+	return unreachable
 }
 
 // errBroken is in errors of data that ends too early, or does not go on.
