@@ -72,7 +72,7 @@ func (d *bypass) write(b []byte) (n int, ended bool, err error) {
 	}
 	begun := d.now()
 	n, err = d.file.Write(b)
-	if errors.Is(err, syscall.EINVAL) { // the disk wants something else
+	if refuses(err) {
 		return n, true, d.set(0)
 	}
 	now := d.now()
@@ -87,4 +87,10 @@ func (d *bypass) write(b []byte) (n int, ended bool, err error) {
 		return n, true, d.set(0)
 	}
 	return n, false, nil
+}
+
+// refuses says of the error of a write that the disk wants something else, or
+// that there is no bypass although the flag could be set.
+func refuses(err error) bool {
+	return errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
 }

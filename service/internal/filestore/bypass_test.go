@@ -147,6 +147,44 @@ func TestBypassOfSlowDisk(t *testing.T) {
 	}
 }
 
+// A disk that takes the flag and then refuses the write has it written without:
+// here because of where the write begins.
+func TestBypassRefused(t *testing.T) {
+	w := bypassed(t)
+	if w == nil {
+		return
+	}
+	if _, err := w.file.WriteAt([]byte("x"), 0); err == nil {
+		t.Log("this disk takes single bytes as well")
+	} else if !refuses(err) {
+		t.Errorf("a write of one byte: %v", err)
+	}
+	if _, err := w.file.Seek(1, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	buf := buffers.New().(*[bufferSize]byte)
+	buf[0], buf[bufferSize-1] = 'a', 'z'
+	for range 2 {
+		if n, err := w.Write(buf[:]); n != bufferSize || err != nil {
+			t.Errorf("Write = %d, %v; want all", n, err)
+		}
+	}
+	got, err := os.ReadFile(w.file.Name())
+	if err != nil || len(got) != 1+2*bufferSize || !bytes.Equal(got[1:1+bufferSize], buf[:]) || !bytes.Equal(got[1+bufferSize:], buf[:]) {
+		t.Errorf("the file has %d bytes, or other ones, %v", len(got), err)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	for err, want := range map[error]bool{
+		nil: false, unix.EINVAL: true, unix.EOPNOTSUPP: true, unix.ENOSYS: true, unix.ENOSPC: false, unix.EIO: false, unix.EDQUOT: false,
+	} {
+		if got := refuses(&os.PathError{Op: "write", Path: "x", Err: err}); got != want {
+			t.Errorf("refuses(%v) = %t; want %t", err, got, want)
+		}
+	}
+}
+
 // A write that fails is reported, with or without the bypass.
 func TestBypassFails(t *testing.T) {
 	w := bypassed(t)
