@@ -34,6 +34,7 @@ func (b *batch) render(ops []Op) string {
 	b.guard(fmt.Sprintf(`printf "\n%s failed %%s %%s\n" "$n" "$s";`, b.mark))
 	if len(b.feeds) > 0 {
 		b.line("exec 4<&0")
+		b.taker()
 	}
 	b.line("exec </dev/null 2>&1")
 	b.line("set -e")
@@ -60,11 +61,13 @@ func (b *batch) next(i int, ops []Op) int {
 		b.putFiles(i, files)
 		return len(files)
 	case MakeDir:
-		dirs := alike(ops, func(d MakeDir) bool {
-			return d.Mode == o.Mode && d.Owner == o.Owner && d.Group == o.Group
-		})
+		dirs := alike(ops, func(MakeDir) bool { return true })
 		b.makeDirs(i, dirs)
 		return len(dirs)
+	case MakeLink:
+		links := alike(ops, func(l MakeLink) bool { return l.Original == "" && o.Original == "" })
+		b.makeLinks(i, links)
+		return len(links)
 	case StartUnit:
 		units := alike(ops, func(u StartUnit) bool { return u.Restart == o.Restart })
 		b.startUnits(i, units)
@@ -82,7 +85,7 @@ func (b *batch) next(i int, ops []Op) int {
 			}
 		}
 		b.captured(o.render)
-	case SetAttrs, MakeLink, Remove, RemoveDir, Restore:
+	case SetAttrs, Remove, RemoveDir, Restore:
 		o.render(b.script)
 	default:
 		b.captured(o.render)
@@ -138,6 +141,29 @@ func (b *batch) all(i int, argv string, words []string) {
 	b.at(i)
 }
 
+// atOnce does with one program what takes one for each otherwise, and alone if
+// that fails or cannot be had here: then it is known where it fails, and why.
+// What the program has done already must not hinder alone. The words are the
+// program's arguments.
+func (b *batch) atOnce(perl string, words []string, alone func()) {
+	b.line("perl -e %s -- %s 2>/dev/null || {", Quote(perl), strings.Join(words, " "))
+	alone()
+	b.line("}")
+}
+
+// What atOnce does. Debian always has perl, and to start it takes a machine as
+// long as to start two of the programs that it stands for.
+const (
+	renameAll = `while (my ($from, $to) = splice @ARGV, 0, 2) { rename $from, $to or exit 1 }`
+	linkAll   = `while (my ($target, $path) = splice @ARGV, 0, 2) { symlink $target, $path or exit 1 }`
+	mkdirAll  = `while (my ($path, $mode, $user, $group) = splice @ARGV, 0, 4) {
+-d $path or mkdir $path, 0700 or exit 1;
+if ("$user$group" ne "") {
+my $uid = $user eq "" ? -1 : getpwnam $user; my $gid = $group eq "" ? -1 : getgrnam $group;
+defined $uid && defined $gid && chown $uid, $gid, $path or exit 1 }
+chmod oct $mode, $path or exit 1 }`
+)
+
 // captured runs an op in a shell of its own whose output is kept until it
 // ends: what runs must not be ended because nobody reads its output any more.
 func (b *batch) captured(render func(*script)) {
@@ -188,15 +214,55 @@ func (b *batch) putFiles(i int, files []PutFile) {
 		}
 	}
 	b.all(i, "sync", words)
-	for k, f := range files {
-		b.at(i + k)
-		b.place(words[k], f.Path)
-		b.did(i+k, 1)
-	}
+	b.placeAll(i, files, words)
 	b.line("t=")
 }
 
+// placeAll gives files their final names, in their order.
+func (b *batch) placeAll(i int, files []PutFile, words []string) {
+	alone := func() {
+		for k, f := range files {
+			b.at(i + k)
+			b.line("{ [ ! -e %s ] && [ ! -L %s ]; } || mv -fT -- %s %s", words[k], words[k], words[k], Quote(f.Path))
+			b.did(i+k, 1)
+		}
+	}
+	if len(files) == 1 {
+		alone()
+		return
+	}
+	var pairs []string
+	for k, f := range files {
+		pairs = append(pairs, words[k], Quote(f.Path))
+	}
+	b.atOnce(renameAll, pairs, alone)
+	b.did(i, len(files))
+}
+
 func (b *batch) makeDirs(i int, dirs []MakeDir) {
+	alone := func() {
+		for k := 0; k < len(dirs); {
+			same := alike(asOps(dirs[k:]), func(d MakeDir) bool {
+				return d.Mode == dirs[k].Mode && d.Owner == dirs[k].Owner && d.Group == dirs[k].Group
+			})
+			b.makeSame(i+k, same)
+			k += len(same)
+		}
+	}
+	if len(dirs) == 1 {
+		alone()
+	} else {
+		var words []string
+		for _, d := range dirs {
+			words = append(words, Quote(d.Path), fmt.Sprintf("%04o", octal(d.Mode)), Quote(d.Owner), Quote(d.Group))
+		}
+		b.atOnce(mkdirAll, words, alone)
+	}
+	b.did(i, len(dirs))
+}
+
+// makeSame makes directories that have mode and owner in common.
+func (b *batch) makeSame(i int, dirs []MakeDir) {
 	o := dirs[0]
 	argv := fmt.Sprintf("install -d -m %04o", octal(o.Mode))
 	if o.Owner != "" {
@@ -210,7 +276,33 @@ func (b *batch) makeDirs(i int, dirs []MakeDir) {
 		words[k] = Quote(d.Path)
 	}
 	b.all(i, argv+" --", words)
-	b.did(i, len(dirs))
+}
+
+func asOps[T Op](all []T) []Op {
+	ops := make([]Op, len(all))
+	for i, o := range all {
+		ops[i] = o
+	}
+	return ops
+}
+
+func (b *batch) makeLinks(i int, links []MakeLink) {
+	alone := func() {
+		for k, l := range links {
+			b.at(i + k)
+			l.render(b.script)
+		}
+	}
+	if len(links) == 1 {
+		alone()
+	} else {
+		var pairs []string
+		for _, l := range links {
+			pairs = append(pairs, Quote(l.Target), Quote(l.Path))
+		}
+		b.atOnce(linkAll, pairs, alone)
+	}
+	b.did(i, len(links))
 }
 
 // startUnits starts units with one order to systemd, and tells of those that

@@ -18,7 +18,8 @@ import (
 // shells are the programs that may be called sh, as far as they are here.
 var shells = []string{"dash", "bash"}
 
-// forShells runs a test for each shell, on a machine where it is sh.
+// forShells runs a test for each shell, on a machine where it is sh. One of the
+// machines has no perl.
 func forShells(t *testing.T, test func(t *testing.T, m *machine)) {
 	t.Helper()
 	for _, name := range shells {
@@ -28,15 +29,31 @@ func forShells(t *testing.T, test func(t *testing.T, m *machine)) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			test(t, &machine{Host: shellHost{shell: program}, state: t.TempDir()})
+			host := shellHost{shell: program}
+			if name == "bash" {
+				host.first = withoutPerl(t)
+			}
+			test(t, &machine{Host: host, state: t.TempDir()})
 		})
 	}
+}
+
+// withoutPerl is a directory that makes a perl that comes later in a path be
+// missing.
+func withoutPerl(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/perl", []byte("#!/bin/sh\necho perl: not found >&2\nexit 127\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // A shellHost runs scripts on this machine with a shell of its choice.
 type shellHost struct {
 	Host
 	shell string
+	first string // where programs are looked for before others
 }
 
 func (h shellHost) Name() string { return "node" }
@@ -45,6 +62,7 @@ func (h shellHost) Run(ctx context.Context, c Cmd) (res Result, err error) {
 	cmd := exec.CommandContext(ctx, h.shell, c.Argv[1:]...)
 	// As on a machine where bash is sh.
 	cmd.Args[0] = "sh"
+	cmd.Env = append(os.Environ(), "PATH="+strings.TrimPrefix(h.first+":"+os.Getenv("PATH"), ":"))
 	cmd.Stdin, cmd.Stdout = c.Stdin, c.Stdout
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -81,6 +99,7 @@ func TestBatchWrites(t *testing.T) {
 			PutFile{Path: dir + "/a/b/parents", Content: []byte("x\n"), Mode: 0o600, Parents: true},
 			MakeDir{Path: dir + "/d", Mode: 0o750}, MakeDir{Path: dir + "/d/e", Mode: 0o750}, MakeDir{Path: dir + "/f", Mode: 0o700},
 			MakeLink{Path: dir + "/link", Target: "text"},
+			MakeLink{Path: dir + "/other", Target: "text"}, MakeLink{Path: dir + "/other", Target: "empty"},
 		)
 		next := 0
 		if err := m.Do(t.Context(), ops, func(i int) {
@@ -115,6 +134,9 @@ func TestBatchWrites(t *testing.T) {
 		if target, err := os.Readlink(dir + "/link"); target != "text" {
 			t.Errorf("link = %q, %v", target, err)
 		}
+		if target, err := os.Readlink(dir + "/other"); target != "empty" {
+			t.Errorf("a link that was made twice = %q, %v; want what came last", target, err)
+		}
 	})
 }
 
@@ -141,6 +163,7 @@ func TestBatchFails(t *testing.T) {
 			{"no directory for it", []Op{put("/a"), put("/none/b"), put("/c")}, 1, "none", 0},
 			{"a directory in its place", []Op{put("/a"), put("/dir"), put("/c")}, 1, "cannot overwrite directory", 1},
 			{"a file in the place of a directory", []Op{mkdir("/d"), mkdir("/file"), mkdir("/e")}, 1, "file", 0},
+			{"no directory for a link", []Op{MakeLink{Path: dir + "/l", Target: "a"}, MakeLink{Path: dir + "/none/l", Target: "a"}}, 1, "none/l", 0},
 			{"a mode that files are not given", []Op{put("/a"), SetAttrs{Path: dir + "/none", Mode: 0o600}}, 1, "No such file", 1},
 			{"a command", []Op{put("/a"), Exec{Argv: []string{"sh", "-c", "echo said >&2; exit 7"}}, put("/b")}, 1, "exit status 7: said", 1},
 			{"a command that says much", []Op{Exec{Argv: []string{"sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x; echo; echo last; exit 3"}}}, 0, "exit status 3: last", 0},

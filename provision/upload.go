@@ -1,7 +1,6 @@
 package provision
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"slices"
@@ -124,13 +123,11 @@ func (b *batch) upload(i int, o Upload, f *feed) {
 	b.keep(o.Path, o.Original)
 	w := b.claim(o.Path)[0]
 	b.line("umask 077")
-	b.line(": >%s", w)
 	b.line(`printf '\n%s feed %d\n'`, b.mark, i)
-	const next = `while read -r k <&4 && [ "$k" -gt 0 ]; do head -c "$k" <&4`
 	if f.packed {
-		b.line(`{ %s || exit 1; printf '\n%s took %d\n' >&3; done | gzip -dc >%s; } 3>&1`, next, b.mark, i, w)
+		b.line(`{ take %d | gzip -dc >%s; } 3>&1`, i, w)
 	} else {
-		b.line(`%s >>%s || exit 1; printf '\n%s took %d\n'; done`, next, w, b.mark, i)
+		b.line(`take %d 3>&1 >%s`, i, w)
 	}
 	b.line("umask 022")
 	b.arrived(w, o.SHA256, f.check)
@@ -140,6 +137,36 @@ func (b *batch) upload(i int, o Upload, f *feed) {
 	b.line("t=")
 	b.stamp(o)
 }
+
+// taker defines take, which passes the blocks of the feed it is told the number
+// of on from 4 to its output, and says on 3 when it has passed one on. A stream
+// that breaks off is for arrived to find out.
+func (b *batch) taker() {
+	b.line("take() {")
+	b.line("k=0; perl -e %s %s \"$1\" <&4 || k=$?", Quote(takeBlocks), b.mark)
+	b.line("[ $k = 127 ] || return $k") // there is no perl
+	b.line(`while read -r k <&4 && [ "$k" -gt 0 ]; do head -c "$k" <&4 || return; printf '\n%s took %%d\n' "$1" >&3; done`, b.mark)
+	b.line("}")
+}
+
+// takeBlocks spares a machine the start of a program for each block.
+const takeBlocks = `my ($mark, $i) = @ARGV;
+open my $said, ">&=", 3 or die "3: $!\n";
+sub put {
+  my ($h, $b) = @_;
+  while (length $b) { my $n = syswrite $h, $b; defined $n or die "cannot write: $!\n"; substr($b, 0, $n) = "" }
+}
+while (1) {
+  my ($left, $c) = ("", "");
+  $left .= $c while sysread(STDIN, $c, 1) and $c ne "\n";
+  last unless $left;
+  while ($left > 0) {
+    my $n = sysread STDIN, my $b, $left < 65536 ? $left : 65536 or exit;
+    put(\*STDOUT, $b);
+    $left -= $n;
+  }
+  put($said, "\n$mark took $i\n");
+}`
 
 // arrived requires that the file named by the shell word w is what was sent.
 // BLAKE2b takes a machine half as long as SHA-256, if it has a program for it.
@@ -185,8 +212,8 @@ const (
 // is not waited for long, so this is never what fails.
 type blocks struct {
 	from  io.Reader
-	block []byte
-	next  bytes.Buffer
+	block []byte // a line and a block, made when there is one to read
+	next  []byte // what of it was not handed out
 	ended bool
 	onWay chan struct{}
 	// broken has why the stream could not be read to its end.
@@ -194,12 +221,12 @@ type blocks struct {
 }
 
 func newBlocks(r io.Reader, onWay int) *blocks {
-	return &blocks{from: r, block: make([]byte, blockSize), onWay: make(chan struct{}, onWay), broken: make(chan error, 1)}
+	return &blocks{from: r, onWay: make(chan struct{}, onWay), broken: make(chan error, 1)}
 }
 
 // Read implements io.Reader.
 func (b *blocks) Read(p []byte) (int, error) {
-	if b.next.Len() == 0 {
+	if len(b.next) == 0 {
 		if b.ended {
 			return 0, io.EOF
 		}
@@ -207,26 +234,36 @@ func (b *blocks) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return b.next.Read(p)
+	n := copy(p, b.next)
+	b.next = b.next[n:]
+	return n, nil
 }
+
+// lineRoom is how long the line before a block can be, and the one after it.
+const lineRoom = len("1073741824\n")
 
 func (b *blocks) fill() error {
 	select {
 	case b.onWay <- struct{}{}:
 	case <-time.After(blockPatience):
 	}
-	n, err := io.ReadFull(b.from, b.block)
+	if b.block == nil {
+		b.block = make([]byte, lineRoom+blockSize+lineRoom)
+	}
+	n, err := io.ReadFull(b.from, b.block[lineRoom:lineRoom+blockSize])
+	from, to := lineRoom, lineRoom+n
 	if n > 0 {
-		fmt.Fprintf(&b.next, "%d\n", n)
-		b.next.Write(b.block[:n])
+		line := fmt.Sprintf("%d\n", n)
+		from -= copy(b.block[lineRoom-len(line):], line)
 	}
+	b.ended = err != nil
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		b.ended = true
-		b.next.WriteString("0\n")
-		return nil
+		to += copy(b.block[to:], "0\n")
+		err = nil
 	}
+	b.next = b.block[from:to]
 	if err != nil {
-		b.ended = true
+		b.next = nil
 		b.broken <- err
 	}
 	return err
