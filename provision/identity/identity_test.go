@@ -244,6 +244,54 @@ func TestLostChange(t *testing.T) {
 	}
 }
 
+// What the administrator's token says is not asked for.
+func TestTokenTells(t *testing.T) {
+	for _, test := range []struct {
+		name, role, domain string
+		asked              []string // of domains and roles
+	}{
+		{name: "the same", role: "admin", domain: "Default"},
+		{name: "others", role: "service", domain: "Services", asked: []string{"GET /v3/domains", "GET /v3/roles"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			k := &keystone{t: t, fault: func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != "POST" {
+					return false
+				}
+				w.Header().Set("X-Subject-Token", "token")
+				w.WriteHeader(201)
+				fmt.Fprint(w, `{"token": {"expires_at": "2099-01-01T00:00:00.000000Z", "roles": [{"id": "r1", "name": "admin"}],
+					"user": {"id": "u1", "name": "admin", "domain": {"id": "default", "name": "Default"}},
+					"project": {"id": "p1", "name": "admin", "domain": {"id": "default", "name": "Default"}}}}`)
+				return true
+			}}
+			server := httptest.NewServer(k)
+			defer server.Close()
+			g := registration(server.URL)
+			g.Role, g.Domain = test.role, test.domain
+			g.Untried = new(atomic.Bool)
+			g.Untried.Store(true)
+			changes, err := g.Observe(t.Context(), direct{}, new(provision.Facts))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var asked []string
+			for _, what := range slices.Sorted(slices.Values(k.asked)) {
+				if what == "GET /v3/domains" || what == "GET /v3/roles" {
+					asked = append(asked, what)
+				}
+			}
+			if !slices.Equal(asked, test.asked) {
+				t.Errorf("asked for %q; want %q", asked, test.asked)
+			}
+			missing := slices.ContainsFunc(changes, func(c provision.Change) bool { return strings.HasSuffix(c.ID, "/role") })
+			if missing != (test.role != "admin") {
+				t.Errorf("the role is to be made: %t", missing)
+			}
+		})
+	}
+}
+
 // A Keystone that is being restarted is waited for, and whoever watches is
 // told once.
 func TestWaits(t *testing.T) {

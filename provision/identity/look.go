@@ -12,6 +12,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/projects"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/roles"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/services"
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/users"
 	"github.com/gophercloud/gophercloud/v2/pagination"
 )
@@ -43,17 +44,49 @@ func (s *session) fail(what string, err error) error {
 	return fmt.Errorf("%s in %s: %w", what, s.keystone, s.explain(err))
 }
 
-// domainIDs are the IDs of domains by name, as far as they were asked for.
-type domainIDs struct {
-	mu sync.Mutex // held while asking: nobody else need ask for the same
-	id map[string]string
+// known are IDs by name, as far as they were asked for or stood in a token.
+type known struct {
+	mu      sync.Mutex // held while asking: nobody else need ask for the same
+	domains map[string]string
+	roles   map[string]string
+}
+
+func newKnown() *known {
+	return &known{domains: make(map[string]string), roles: make(map[string]string)}
+}
+
+// learn takes from a token what it says of its owner: where one administers a
+// Keystone, one mostly is in the domain and has the role that are looked for.
+func (k *known) learn(token tokens.CreateResult) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if u, err := token.ExtractUser(); err == nil && u != nil && u.Domain.Name != "" {
+		k.domains[u.Domain.Name] = u.Domain.ID
+	}
+	if p, err := token.ExtractProject(); err == nil && p != nil && p.Domain.Name != "" {
+		k.domains[p.Domain.Name] = p.Domain.ID
+	}
+	found, err := token.ExtractRoles()
+	if err != nil {
+		return
+	}
+	for _, r := range found {
+		k.roles[r.Name] = r.ID
+	}
+}
+
+// role returns the ID of a role, "" if it is not known.
+func (k *known) role(name string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.roles[name]
 }
 
 // domain returns the ID of a domain.
 func (s *session) domain(ctx context.Context, name string) (string, error) {
-	s.domains.mu.Lock()
-	defer s.domains.mu.Unlock()
-	if id := s.domains.id[name]; id != "" {
+	s.known.mu.Lock()
+	defer s.known.mu.Unlock()
+	if id := s.known.domains[name]; id != "" {
 		return id, nil
 	}
 	d, err := one(list(ctx, s, "domain "+name,
@@ -64,7 +97,7 @@ func (s *session) domain(ctx context.Context, name string) (string, error) {
 	if d == nil {
 		return "", fmt.Errorf("look for domain %s in %s: there is none: create it, or name another one", name, s.keystone)
 	}
-	s.domains.id[name] = d.ID
+	s.known.domains[name] = d.ID
 	return d.ID, nil
 }
 
@@ -87,6 +120,9 @@ func (s *session) user(ctx context.Context, domain, name string) (*users.User, e
 }
 
 func (s *session) role(ctx context.Context, name string) (*roles.Role, error) {
+	if id := s.known.role(name); id != "" {
+		return &roles.Role{ID: id, Name: name}, nil
+	}
 	return one(list(ctx, s, "role "+name,
 		roles.List(s.client, roles.ListOpts{Name: name}), roles.ExtractRoles))
 }

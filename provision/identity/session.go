@@ -17,6 +17,7 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 
 	"glancectl/provision"
 )
@@ -35,7 +36,7 @@ type session struct {
 	admin    login
 	http     *http.Client
 	client   *gophercloud.ServiceClient
-	domains  *domainIDs
+	known    *known
 	secrets  []string // must not appear in an error
 }
 
@@ -45,7 +46,7 @@ func (k Keystone) reach(ctx context.Context, r provision.Reader, f *provision.Fa
 	if err != nil {
 		return nil, fmt.Errorf("log in to %s: %w", k, err)
 	}
-	s := &session{keystone: k, admin: admin, http: newHTTPClient(r, admin.authorities), domains: &domainIDs{id: map[string]string{}}}
+	s := &session{keystone: k, admin: admin, http: newHTTPClient(r, admin.authorities), known: newKnown()}
 	s.secrets = []string{admin.password, admin.applicationSecret}
 	return s, nil
 }
@@ -58,6 +59,9 @@ func (s *session) logIn(ctx context.Context) error {
 	p, err := s.authenticate(ctx, s.admin.options(s.keystone.AuthURL))
 	if err != nil {
 		return fmt.Errorf("log in to %s as %s: %w", s.keystone, s.admin, s.explain(err))
+	}
+	if token, ok := p.GetAuthResult().(tokens.CreateResult); ok {
+		s.known.learn(token)
 	}
 	s.use(p)
 	return nil
