@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"crypto/md5"
 	"crypto/sha512"
+	"encoding"
+	"encoding/binary"
+	"hash"
 	"io"
 	"math/rand/v2"
+	"runtime"
+	"sync"
 	"testing"
 )
 
@@ -109,4 +114,62 @@ func BenchmarkHash(b *testing.B) {
 			}
 		})
 	}
+}
+
+// The length of the data goes into both digests, and may have more than 32
+// bits.
+func TestPairOfMuch(t *testing.T) {
+	if !supported(t) {
+		return
+	}
+	data := random(5*blockSize + 77)
+	for _, before := range []uint64{1<<32 - blockSize, 1 << 32, 5 << 40, 1<<61 - blockSize} {
+		p := New()
+		p.hashed = before // as if so much had come, and left no trace but that
+		p.Write(data)
+		gotMD5, gotSHA512 := p.Sums()
+		for name, test := range map[string]struct {
+			h   hash.Hash
+			got []byte
+		}{"MD5": {md5.New(), gotMD5}, "SHA-512": {sha512.New(), gotSHA512}} {
+			state, err := test.h.(encoding.BinaryMarshaler).MarshalBinary()
+			if err != nil {
+				t.Fatal(err)
+			}
+			binary.BigEndian.PutUint64(state[len(state)-8:], before)
+			if err := test.h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
+				t.Fatal(err)
+			}
+			test.h.Write(data)
+			if want := test.h.Sum(nil); !bytes.Equal(test.got, want) {
+				t.Errorf("%s after %d bytes is %x; want %x", name, before, test.got, want)
+			}
+		}
+	}
+}
+
+// Many hash at once, while the collector of garbage stops them again and again:
+// nobody's registers are anybody else's.
+func TestPairsAtOnce(t *testing.T) {
+	if !supported(t) {
+		return
+	}
+	data := random(3*atOnce + 5)
+	wantMD5, wantSHA512 := md5.Sum(data), sha512.Sum512(data)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 40 {
+				p := New()
+				p.Write(data)
+				gotMD5, gotSHA512 := p.Sums()
+				if !bytes.Equal(gotMD5, wantMD5[:]) || !bytes.Equal(gotSHA512, wantSHA512[:]) {
+					t.Error("a digest is wrong")
+					return
+				}
+				runtime.GC()
+			}
+		})
+	}
+	wg.Wait()
 }
