@@ -34,11 +34,15 @@ type linked struct {
 }
 
 // link returns a download that fills the cache without copying, or nil if the
-// data can only be copied or is being verified already.
+// data can only be copied. While the image is being verified there is nothing to
+// fill: then it is src.
 func (c *Cache) link(ctx context.Context, src io.ReadCloser, e identity) io.ReadCloser {
 	l, ok := src.(linker)
-	if !ok || c.o.MaxSize > 0 && e.size > c.o.MaxSize || !c.claim(e.id) {
+	if !ok || c.o.MaxSize > 0 && e.size > c.o.MaxSize {
 		return nil
+	}
+	if !c.claim(e.id) {
+		return src
 	}
 	f, err := c.linkIncomplete(l, e)
 	if err != nil {

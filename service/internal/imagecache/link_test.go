@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A stored is a download from a store whose file can be linked.
@@ -90,6 +91,36 @@ func TestLink(t *testing.T) {
 	}
 	check(t, c.Drop(t.Context(), im.ID))
 	empty(t, c)
+}
+
+// What one download links another does not copy meanwhile, however old the
+// file is: its age says nothing about who is at work on it.
+func TestLinkOfOldFile(t *testing.T) {
+	c, _ := newCache(t, Options{})
+	im := newImage(1, 1000)
+	file := keep(t, c, im.data)
+	old := time.Now().AddDate(-1, 0, 0)
+	check(t, os.Chtimes(file, old, old))
+	first, err := c.Open(t.Context(), im.Image, 0, -1, from(t, file, nil))
+	check(t, err)
+	second, err := c.Open(t.Context(), im.Image, 0, -1, from(t, file, nil))
+	check(t, err)
+	entries, err := os.ReadDir(filepath.Join(c.dir, incompleteDir))
+	check(t, err)
+	if len(entries) != 1 {
+		t.Errorf("%d fills are under way; want 1", len(entries))
+	}
+	for _, r := range []io.ReadCloser{second, first} {
+		got, err := io.ReadAll(r)
+		if string(got) != string(im.data) || err != nil {
+			t.Errorf("download = %d bytes, %v", len(got), err)
+		}
+		check(t, r.Close())
+	}
+	check(t, c.Wait(t.Context()))
+	if !c.Has(im.Image) {
+		t.Error("the image is not cached")
+	}
 }
 
 // A download that is handed to a connection as a file counts as one that was
