@@ -116,3 +116,71 @@ func TestListsOfTokens(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestListsOfCallers has many ask for one list at one time who differ in one
+// thing only that rules can ask about: what one of them may see, no other gets.
+func TestListsOfCallers(t *testing.T) {
+	s := newSite(t)
+	s.write("protect.conf", "[licence]\ncreate = member\nread = keeper\nupdate = member\ndelete = member\n[.*]\ncreate = member\nread = @\nupdate = member\ndelete = member\n")
+	s.write("policy.yaml", `"get_images": "not role:outsider and not user_domain_id:elsewhere"`+"\n")
+	d := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api",
+		"[DEFAULT]\nenable_v1_api = yes\nproperty_protection_file = protect.conf\n[paste_deploy]\nflavor = trusted-auth\n")}})
+	callers := []struct {
+		headers        []string // besides those of the owner, or in their place
+		image, licence bool     // are seen
+		refused        bool
+	}{
+		{nil, true, false, false},
+		{[]string{"X-Roles", "reader,member,keeper"}, true, true, false},
+		{[]string{"X-Roles", "reader,member,outsider"}, false, false, true},
+		{[]string{"X-User-Id", "u2"}, true, false, false},
+		{[]string{"X-User-Domain-Id", "elsewhere"}, false, false, true},
+		{[]string{"X-Project-Id", "p2"}, false, false, false},
+		{[]string{"X-Project-Id", "p2", "X-Roles", "reader,member,keeper"}, false, false, false},
+		{[]string{"X-Project-Id", "p2", "X-Roles", "reader,member,keeper,admin"}, true, true, false},
+	}
+	request := func(c []string, method, path, body string) (int, string) {
+		r, err := http.NewRequest(method, d.url+path, strings.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return 0, ""
+		}
+		for i, all := 0, append([]string{"X-Identity-Status", "Confirmed", "X-User-Id", "u1", "X-Project-Id", "p1", "X-Roles", "reader,member"}, c...); i < len(all); i += 2 {
+			r.Header.Set(all[i], all[i+1])
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Error(err)
+			return 0, ""
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		return resp.StatusCode, string(text)
+	}
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	if code, text := request(nil, "POST", "/v2/images", `{"name": "own", "licence": "key-1"}`); code != http.StatusCreated {
+		t.Fatalf("create = %d %s", code, text)
+	}
+	var wg sync.WaitGroup
+	for _, c := range callers {
+		wg.Go(func() {
+			for range 30 {
+				for _, path := range []string{"/v2/images", "/v1/images/detail?is_public=none"} {
+					code, text := request(c.headers, "GET", path, "")
+					if refused := code == http.StatusForbidden; refused != c.refused || !refused && code != http.StatusOK {
+						t.Errorf("%s for %q = %d %s", path, c.headers, code, text)
+						return
+					}
+					if strings.Contains(text, `"own"`) != c.image || strings.Contains(text, "key-1") != c.licence {
+						t.Errorf("%s for %q = %s; want the image: %t, its licence: %t", path, c.headers, text, c.image, c.licence)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
