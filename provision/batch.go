@@ -115,12 +115,14 @@ func alike[T Op](ops []Op, like func(T) bool) []T {
 // at tells which op a failure from here on is of.
 func (b *batch) at(i int) { b.line("n=%d", i) }
 
-// did says that n ops from the i-th on are done.
+// did says that n ops from the i-th on are done, all at once: everybody on the
+// way is woken up for what the shell says.
 func (b *batch) did(i, n int) {
-	for ; n > 0; n-- {
-		b.line(`printf '\n%s done %d\n'`, b.mark, i)
-		i++
+	var which strings.Builder
+	for k := range n {
+		fmt.Fprintf(&which, " %d", i+k)
 	}
+	b.line(`printf '\n%s done %%d\n'%s`, b.mark, which.String())
 }
 
 // all runs a program once for many words, of which the first belongs to the
