@@ -61,7 +61,11 @@ func pairTally() tally {
 
 const (
 	blockSize = 256 << 10
-	blocks    = 3 // of one upload; with more the hashes gain nothing
+	blocks    = 3 // of every upload
+	// spares is how many blocks more there may be of all uploads together.
+	// They give one alone something to hash while whoever receives the data
+	// waits for a processor: a time slice of the system is several blocks.
+	spares = 9
 )
 
 // A block is a piece of the data on its way to the hashes. Its last user
@@ -72,6 +76,30 @@ type block struct {
 	users atomic.Int32
 }
 
+// A stock is the blocks of all transfers. The zero value is ready to use.
+type stock struct {
+	pool sync.Pool    // of *block
+	lent atomic.Int32 // spares
+}
+
+func (s *stock) get() *block {
+	if b, ok := s.pool.Get().(*block); ok {
+		return b
+	}
+	return new(block)
+}
+
+func (s *stock) put(b *block) { s.pool.Put(b) }
+
+// lend reports whether there was a spare. It is given back by lent.Add(-1).
+func (s *stock) lend() bool {
+	if s.lent.Add(1) <= spares {
+		return true
+	}
+	s.lent.Add(-1)
+	return false
+}
+
 // A digester reads from r and computes two digests of what it reads, each part
 // of a tally in a goroutine of its own, while the reader of the digester writes
 // the same data away. Reading waits when the digests are more than a few blocks
@@ -79,36 +107,33 @@ type block struct {
 // happened; who still reads afterwards, as an HTTP client does that has given
 // up, gets an error.
 type digester struct {
-	r    io.Reader
-	pool *sync.Pool    // of *block
-	free chan *block   // room for all blocks
-	done chan struct{} // closed by finish
-	wg   sync.WaitGroup
-	sums func() (checksum, sum []byte)
+	r     io.Reader
+	stock *stock
+	free  chan *block   // room for all blocks
+	done  chan struct{} // closed by finish
+	wg    sync.WaitGroup
+	sums  func() (checksum, sum []byte)
 
 	mu       sync.Mutex
 	finished bool
+	lent     int32         // spares
 	current  *block        // partly filled by Read
 	queues   []chan *block // room for all blocks
 }
 
-func newDigester(r io.Reader, t tally, pool *sync.Pool) *digester {
+func newDigester(r io.Reader, t tally, from *stock) *digester {
 	d := &digester{
-		r:    r,
-		pool: pool,
-		free: make(chan *block, blocks),
-		done: make(chan struct{}),
-		sums: t.sums,
+		r:     r,
+		stock: from,
+		free:  make(chan *block, blocks+spares),
+		done:  make(chan struct{}),
+		sums:  t.sums,
 	}
 	for range blocks {
-		b, ok := pool.Get().(*block)
-		if !ok {
-			b = new(block)
-		}
-		d.free <- b
+		d.free <- from.get()
 	}
 	for _, part := range t.parts {
-		q := make(chan *block, blocks)
+		q := make(chan *block, blocks+spares)
 		d.queues = append(d.queues, q)
 		d.wg.Go(func() {
 			for b := range q {
@@ -173,11 +198,9 @@ func (d *digester) flush() {
 // digests and to w without being copied.
 func (d *digester) WriteTo(w io.Writer) (written int64, err error) {
 	for {
-		var b *block
-		select {
-		case b = <-d.free:
-		case <-d.done:
-			return written, errFinished
+		b, err := d.next()
+		if err != nil {
+			return written, err
 		}
 		var readErr error
 		b.n, readErr = readFull(d.r, b.data[:])
@@ -196,6 +219,35 @@ func (d *digester) WriteTo(w io.Writer) (written int64, err error) {
 			return written, readErr
 		}
 	}
+}
+
+// next returns a block that is free, or a spare, or waits for one.
+func (d *digester) next() (*block, error) {
+	select {
+	case b := <-d.free:
+		return b, nil
+	default:
+	}
+	if d.borrow() {
+		return d.stock.get(), nil
+	}
+	select {
+	case b := <-d.free:
+		return b, nil
+	case <-d.done:
+		return nil, errFinished
+	}
+}
+
+// borrow takes a spare until the digests are finished, if there is one.
+func (d *digester) borrow() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.finished || !d.stock.lend() {
+		return false
+	}
+	d.lent++
+	return true
 }
 
 // share gives b to the digests while the caller goes on to use it; false says
@@ -244,8 +296,9 @@ func (d *digester) recycle() {
 	for {
 		select {
 		case b := <-d.free:
-			d.pool.Put(b)
+			d.stock.put(b)
 		default:
+			d.stock.lent.Add(-d.lent)
 			return
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 // onlyWriter hides everything that io.Copy prefers to Write.
@@ -29,7 +30,7 @@ func TestDigester(t *testing.T) {
 			return readerFunc(func(p []byte) (int, error) { return r.Read(p[:min(len(p), 1+rand.IntN(10000))]) })
 		},
 	}
-	var pool sync.Pool
+	var pool stock
 	tallies := map[string]func() tally{
 		"as configured": newTallies("sha512"), // one goroutine, where the processor allows it
 		"two hashes":    func() tally { return twoTally(sha512.New()) },
@@ -71,7 +72,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 func TestDigesterFails(t *testing.T) {
 	broken := errors.New("broken")
 	data := bytes.NewReader(make([]byte, 10*blockSize))
-	var pool sync.Pool
+	var pool stock
 	d := newDigester(io.MultiReader(data, iotest.ErrReader(broken)), twoTally(sha512.New()), &pool)
 	if _, err := io.Copy(onlyWriter{io.Discard}, d); err != broken {
 		t.Errorf("copy of a broken reader: %v; want %v", err, broken)
@@ -87,9 +88,66 @@ func TestDigesterFails(t *testing.T) {
 	d.finish()
 }
 
+// Two uploads that both wait for their hashes share the spare blocks, and give
+// them back.
+func TestDigesterSpares(t *testing.T) {
+	var all stock
+	hold := make(chan bool)
+	slow := func() tally {
+		return tally{[]io.Writer{writerFunc(func(p []byte) (int, error) {
+			<-hold
+			return len(p), nil
+		})}, func() ([]byte, []byte) { return nil, nil }}
+	}
+	read := make(chan bool, 100) // for each block
+	var copies sync.WaitGroup
+	var both [2]*digester
+	for i := range both {
+		left := 3 * (blocks + spares)
+		both[i] = newDigester(readerFunc(func(p []byte) (int, error) {
+			if left--; left < 0 {
+				return 0, io.EOF
+			}
+			read <- true
+			return len(p), nil
+		}), slow(), &all)
+		copies.Go(func() {
+			if _, err := both[i].WriteTo(io.Discard); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	const most = 2*blocks + spares
+	for n := range most {
+		select {
+		case <-read:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d blocks were read; want %d", n, most)
+		}
+	}
+	if n := all.lent.Load(); n != spares {
+		t.Errorf("%d spares are lent; want %d", n, spares)
+	}
+	if n := len(read); n != 0 {
+		t.Errorf("%d blocks more than %d were read while nothing was hashed", n, most)
+	}
+	close(hold)
+	copies.Wait()
+	for _, d := range both {
+		d.finish()
+	}
+	if n := all.lent.Load(); n != 0 {
+		t.Errorf("%d spares are lent in the end", n)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
 // A store that has given up may go on reading for a while. That does no harm.
 func TestDigesterReadLate(t *testing.T) {
-	var pool sync.Pool
+	var pool stock
 	for _, way := range []string{"Read", "WriteTo"} {
 		waiting, hold := make(chan bool), make(chan bool)
 		d := newDigester(readerFunc(func(p []byte) (int, error) {

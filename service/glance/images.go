@@ -9,7 +9,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -24,7 +23,7 @@ type Images struct {
 	stores   *backends
 	o        Options
 	newTally func() tally
-	blocks   sync.Pool // of *block, for uploads
+	blocks   stock // for uploads, and downloads that copy
 	imports  *imports
 	quotas   quotas
 }

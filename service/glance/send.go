@@ -3,7 +3,6 @@ package glance
 import (
 	"io"
 	"math"
-	"sync"
 )
 
 // A download is data on its way to whoever asked for it. It is an io.WriterTo:
@@ -11,8 +10,8 @@ import (
 // sends without a copy, and the rest goes through a large buffer.
 type download struct {
 	io.ReadCloser
-	n    int64      // what was asked for
-	pool *sync.Pool // of *block
+	n     int64 // what was asked for
+	stock *stock
 }
 
 // WriteTo implements io.WriterTo.
@@ -22,11 +21,8 @@ func (d *download) WriteTo(w io.Writer) (int64, error) {
 	if some && able {
 		return from.WriteTo(&window{Writer: w, to: to, left: d.n})
 	}
-	b, ok := d.pool.Get().(*block)
-	if !ok {
-		b = new(block)
-	}
-	defer d.pool.Put(b)
+	b := d.stock.get()
+	defer d.stock.put(b)
 	// Hidden is what else they can do, or it would be used in place of the buffer.
 	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{d.ReadCloser}, b.data[:])
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 )
 
@@ -54,7 +53,7 @@ func TestDownloadOfFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		var c conn
-		n, err := io.Copy(&c, &download{kept{f, test.limit}, test.n, new(sync.Pool)})
+		n, err := io.Copy(&c, &download{kept{f, test.limit}, test.n, new(stock)})
 		if n != test.want || err != nil || !bytes.Equal(c.Bytes(), data[:test.want]) {
 			t.Errorf("copy of %+v = %d, %v with %d bytes; want %d", test, n, err, c.Len(), test.want)
 		}
@@ -69,7 +68,7 @@ func TestDownloadOfFile(t *testing.T) {
 func TestDownloadOfOther(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789"), blockSize/5)
 	broken := errors.New("broken")
-	var pool sync.Pool
+	var pool stock
 	for _, r := range []io.Reader{bytes.NewReader(data), struct{ io.Reader }{bytes.NewReader(data)}} {
 		var got bytes.Buffer
 		n, err := io.Copy(struct{ io.Writer }{&got}, &download{io.NopCloser(r), int64(len(data)), &pool})
