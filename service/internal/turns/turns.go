@@ -22,10 +22,13 @@ import (
 // then share. When several shared one, the next waits a little for as many to
 // come again: clients that ask for a thing at the same time often go on doing
 // so, and without that they part into those who are being answered and those
-// who wait. The zero value is ready to use.
+// who wait. Where they do not come, that is tried more and more rarely. The zero
+// value is ready to use.
 type Group[T any] struct {
-	mu    sync.Mutex
-	lines map[string]*line[T]
+	mu     sync.Mutex
+	lines  map[string]*line[T]
+	vain   int // how often in a row a crowd was waited for that did not come
+	unwary int // how many readings are not to wait for one
 }
 
 // alone is after how long somebody who waits for a reading to begin does one
@@ -190,12 +193,28 @@ func (g *Group[T]) begin(key string, r *reading[T], patience time.Duration) bool
 	runtime.Gosched()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if r.all != nil {
+		g.learn(r.users >= r.crowd)
+	}
 	if r.read == nil {
 		delete(g.lines, key)
 		return false
 	}
 	r.begun = true
 	return true
+}
+
+// rarest is how rarely it is tried to wait for a crowd, as a power of two.
+const rarest = 6
+
+// learn remembers whether a crowd has come.
+func (g *Group[T]) learn(came bool) {
+	if came {
+		g.vain = 0
+		return
+	}
+	g.vain = min(g.vain+1, rarest)
+	g.unwary = 1<<g.vain - 2 // once is never
 }
 
 // turn ends a reading and returns the next; nil if nobody waits for one and
@@ -205,16 +224,26 @@ func (g *Group[T]) turn(key string, r *reading[T]) *reading[T] {
 	defer g.mu.Unlock()
 	r.shared = r.users > 1
 	l := g.lines[key]
-	next := l.next
-	if next == nil || next.users == 0 {
-		if !r.shared {
+	next, waiting := l.next, 0
+	if next != nil {
+		waiting = next.users
+	}
+	// Who has asked alone is not expected: nobody would share with him.
+	crowd := r.users + waiting
+	expected := r.users > 0 && crowd > 1
+	if expected && g.unwary > 0 {
+		g.unwary--
+		expected = false
+	}
+	if waiting == 0 {
+		if !expected {
 			delete(g.lines, key)
 			return nil
 		}
 		next = &reading[T]{done: make(chan struct{})}
 	}
-	if r.users > 0 {
-		next.crowd, next.all = r.users+next.users, make(chan struct{}, 1)
+	if expected {
+		next.crowd, next.all = crowd, make(chan struct{}, 1)
 	}
 	l.now, l.next = next, nil
 	return next

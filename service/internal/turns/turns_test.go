@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -129,6 +130,42 @@ func TestCrowd(t *testing.T) {
 	}
 	if after := g.turn("key", next); g.begin("key", after, time.Millisecond) || len(g.lines) != 0 {
 		t.Error("a reading begins for nobody")
+	}
+}
+
+// Where nobody comes again, that is waited for more and more rarely, until
+// somebody does.
+func TestCrowdThatDoesNotCome(t *testing.T) {
+	g := new(Group[int])
+	read := func(context.Context) (int, error) { return 0, nil }
+	waits := func() bool {
+		t.Helper()
+		r := &reading[int]{done: make(chan struct{})}
+		g.lines = map[string]*line[int]{"key": {now: r}}
+		g.join(t.Context(), "key", read)
+		g.join(t.Context(), "key", read)
+		if !g.begin("key", r, 0) {
+			t.Fatal("a reading for two does not begin")
+		}
+		next := g.turn("key", r)
+		if next != nil && g.begin("key", next, 0) {
+			t.Fatal("a reading begins for nobody")
+		}
+		return next != nil
+	}
+	var all []int
+	for n := range 40 {
+		if waits() {
+			all = append(all, n)
+		}
+	}
+	if want := []int{0, 1, 4, 11, 26}; !slices.Equal(all, want) {
+		t.Errorf("of readings for two, %v are waited after; want %v", all, want)
+	}
+	g.learn(true)
+	g.unwary = 0
+	if !waits() {
+		t.Error("a crowd that came is not waited for again")
 	}
 }
 
