@@ -19,8 +19,9 @@ type Options struct {
 	Level slog.Level
 	// File is appended to, and made with mode 0640 if it is missing. When it is
 	// renamed or removed the next warning, or other line a tenth of a second
-	// later, begins a new one. Every line is the system's before the call that
-	// logs it returns. "" means Stderr.
+	// later, begins a new one. A line is the system's before the call that logs it
+	// returns, unless another call is about to write it with its own. "" means
+	// Stderr.
 	File string
 	// Syslog sends the log to the system's log as well as to File; without a
 	// File only there.
@@ -79,6 +80,7 @@ type sinks []sink
 func (s sinks) write(level slog.Level, t time.Time, line string) error {
 	return s.each(func(s sink) error { return s.write(level, t, line) })
 }
+func (s sinks) flush() error  { return s.each(sink.flush) }
 func (s sinks) reopen() error { return s.each(sink.reopen) }
 func (s sinks) close() error  { return s.each(sink.close) }
 
@@ -100,6 +102,7 @@ func (s *stream) write(_ slog.Level, t time.Time, line string) error {
 	_, err := s.w.Write(append(append(appendStamp(nil, t, s.pid), line...), '\n'))
 	return err
 }
+func (s *stream) flush() error  { return nil }
 func (s *stream) reopen() error { return nil }
 func (s *stream) close() error  { return nil }
 
@@ -110,7 +113,7 @@ type file struct {
 	f      *os.File
 	info   os.FileInfo // of f when it was opened
 	looked time.Time   // whether path still is f
-	line   []byte      // memory for the next one
+	lines  []byte      // that are to be written
 }
 
 // lookEvery is how long lines that are no warnings may go to a file that was
@@ -126,8 +129,16 @@ func (f *file) write(level slog.Level, t time.Time, line string) error {
 			_ = f.reopen()
 		}
 	}
-	f.line = append(append(appendStamp(f.line[:0], t, f.pid), line...), '\n')
-	_, err := f.f.Write(f.line)
+	f.lines = append(append(appendStamp(f.lines, t, f.pid), line...), '\n')
+	return nil
+}
+
+func (f *file) flush() error {
+	if len(f.lines) == 0 {
+		return nil
+	}
+	_, err := f.f.Write(f.lines)
+	f.lines = f.lines[:0]
 	return err
 }
 
@@ -148,7 +159,7 @@ func (f *file) reopen() error {
 	return nil
 }
 
-func (f *file) close() error { return f.f.Close() }
+func (f *file) close() error { return errors.Join(f.flush(), f.f.Close()) }
 
 // A system is the log daemon of the machine. It puts time and process on the
 // lines itself.
@@ -191,5 +202,6 @@ func (s *system) write(level slog.Level, _ time.Time, line string) error {
 	}
 	return s.w.Err(line)
 }
+func (s *system) flush() error  { return nil }
 func (s *system) reopen() error { return nil }
 func (s *system) close() error  { return s.w.Close() }

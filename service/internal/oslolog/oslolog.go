@@ -13,6 +13,7 @@ import (
 	"context"
 	"encoding"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,11 +37,14 @@ type Log struct {
 
 	mu   sync.Mutex
 	sink sink
+	due  bool // somebody is about to flush the sink
 }
 
-// A sink takes finished lines, one call for each.
+// A sink takes finished lines, one call for each. It may keep them until flush
+// or close.
 type sink interface {
 	write(level slog.Level, t time.Time, line string) error
+	flush() error
 	reopen() error
 	close() error
 }
@@ -101,9 +105,26 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 	text := levelName(r.Level) + " " + line.name + " [" + who(ctx) + "] " + escape(r.Message) + line.attrs
-	h.log.mu.Lock()
-	defer h.log.mu.Unlock()
-	return h.log.sink.write(r.Level, r.Time, text)
+	return h.log.put(r.Level, r.Time, text)
+}
+
+// put writes a line. Lines of the same moment go together: whoever is ready to
+// log or to answer a request is let through first.
+func (l *Log) put(level slog.Level, t time.Time, line string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	urgent := level >= slog.LevelWarn
+	if err := l.sink.write(level, t, line); err != nil || l.due && !urgent {
+		return err
+	}
+	if !urgent {
+		l.due = true
+		l.mu.Unlock()
+		runtime.Gosched()
+		l.mu.Lock()
+		l.due = false
+	}
+	return l.sink.flush()
 }
 
 // add appends an attribute to h; a group becomes one attribute for each of
