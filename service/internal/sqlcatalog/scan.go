@@ -11,7 +11,8 @@ import (
 // fields of an image itself, but does so by reflection, which was most of the
 // work of a list.
 
-// A nullText is a text as either database returns it.
+// A nullText is a text as either database returns it. It keeps the text that it
+// has if the next one is the same, as most columns of an image's rows are.
 type nullText struct {
 	s     string
 	valid bool
@@ -24,7 +25,9 @@ func (t *nullText) Scan(v any) error {
 	case nil:
 		t.s = ""
 	case []byte:
-		t.s = string(v)
+		if t.s != string(v) { // which copies nothing
+			t.s = string(v)
+		}
 	case string:
 		t.s = v
 	default:
