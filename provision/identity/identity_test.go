@@ -198,15 +198,18 @@ func TestLostConnections(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			asked := make(map[string]int)
-			server := httptest.NewServer(&keystone{t: t, fault: func(_ http.ResponseWriter, r *http.Request) bool {
+			k := &keystone{t: t, fault: func(_ http.ResponseWriter, r *http.Request) bool {
 				what := r.Method + " " + r.URL.Path
 				if asked[what]++; r.URL.Path == "/v3" || !test.lose(r, asked[what]) {
 					return false
 				}
 				panic(http.ErrAbortHandler)
-			}})
+			}}
+			server := httptest.NewServer(k)
 			defer server.Close()
 			changes, err := registration(server.URL).Observe(t.Context(), direct{}, new(provision.Facts))
+			k.mu.Lock()
+			defer k.mu.Unlock()
 			if test.lost == "" && (err != nil || len(changes) == 0 || asked["POST /v3/auth/tokens"] < 3) {
 				t.Errorf("Observe = %v, %v after %v; want changes", changes, err, asked)
 			}
@@ -239,6 +242,8 @@ func TestLostChange(t *testing.T) {
 			err = c.Do(t.Context(), direct{})
 		}
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if !errors.Is(err, ErrConnect) || sent != 1 {
 		t.Errorf("making a service: %v, sent %d times; want ErrConnect, once", err, sent)
 	}
