@@ -49,8 +49,6 @@ type Config struct {
 	// ChunkSize is how much one object of the cluster may take; an image that
 	// is larger becomes several. 0 means DefaultChunkSize.
 	ChunkSize int64
-	// Transport makes the requests; nil means one of its own.
-	Transport http.RoundTripper
 }
 
 // DefaultChunkSize is the ChunkSize of a Config that does not say.
@@ -101,9 +99,9 @@ func Open(c Config) (*Store, error) {
 		EndpointType: swift.EndpointType(strings.TrimSuffix(c.EndpointType, "URL")),
 		UserAgent:    "glance",
 		// Image data comes at the pace of the client that sends it.
-		Timeout:   5 * time.Minute,
-		Transport: c.Transport,
+		Timeout: 5 * time.Minute,
 	}
+	conn.Transport = newTransport(conn)
 	if version == 3 {
 		project, user, ok := strings.Cut(c.User, ":")
 		if !ok {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +32,8 @@ type cluster struct {
 	mu   sync.Mutex
 	deny map[string]int // answers to requests, by "METHOD suffix-of-path"
 	seen []string       // "METHOD path" of all requests
+
+	containers sync.RWMutex // the server makes them without a lock of its own
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -47,6 +50,9 @@ func newCluster(t *testing.T) *cluster {
 	server.URL = c.front.URL + "/v1"
 	return c
 }
+
+// container is the path of one.
+var container = regexp.MustCompile(`^/v1/[^/]+/[^/]+$`)
 
 // serve passes a request on. The server behind cannot start a large object
 // in the middle, nor refuse to overwrite.
@@ -72,6 +78,13 @@ func (c *cluster) serve(w http.ResponseWriter, r *http.Request) {
 	out.URL.Scheme, out.URL.Host, out.RequestURI = "http", c.server.Listener.Addr().String(), ""
 	out.Header.Del("Range")
 	out.Header.Del("Expect")
+	if r.Method == http.MethodPut && container.MatchString(r.URL.Path) {
+		c.containers.Lock()
+		defer c.containers.Unlock()
+	} else {
+		c.containers.RLock()
+		defer c.containers.RUnlock()
+	}
 	resp, err := http.DefaultTransport.RoundTrip(out)
 	if err != nil {
 		panic(http.ErrAbortHandler)
