@@ -157,18 +157,20 @@ func (c *Copier) upload(ctx context.Context, from *image, open opener) error {
 		}
 		defer data.Close()
 		checked := c.check(from, data, guard)
-		if err := c.target.Upload(guarded, from.ID, checked, from.Size); err != nil {
-			return c.spoiled(ctx, from, checked, guard.judge(err))
+		err = c.target.Upload(guarded, from.ID, checked, from.Size)
+		wrong := checked.end()
+		if err != nil {
+			return c.spoiled(ctx, from, wrong, guard.judge(err))
 		}
 		return nil
 	})
 }
 
-// spoiled says what an upload came to that failed. That its answer was lost is
-// no failure.
-func (c *Copier) spoiled(ctx context.Context, from *image, data *checkedReader, err error) error {
-	if data.err != nil {
-		err = data.err
+// spoiled says what an upload came to that failed with err, perhaps because
+// something was wrong with the data. That its answer was lost is no failure.
+func (c *Copier) spoiled(ctx context.Context, from *image, wrong, err error) error {
+	if wrong != nil {
+		err = wrong
 	}
 	if ctx.Err() != nil || !passing(err) && !conflict(err) {
 		return err

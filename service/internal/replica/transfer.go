@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -94,11 +95,14 @@ func (d *digest) verify() error {
 // A checkedReader yields the data of an image if it is that: its last bytes
 // come only when the hash of all of them is right.
 type checkedReader struct {
-	data  io.Reader
+	data  io.Reader // has one user
+	moved func(n int)
+
+	mu    sync.Mutex
 	d     *digest
 	left  int64
-	moved func(n int)
 	err   error // other than io.EOF, that Read has returned
+	ended bool
 }
 
 // check returns a reader of the data of an image.
@@ -111,15 +115,44 @@ func (c *Copier) check(im *image, data io.Reader, g *guardian) *checkedReader {
 	return r
 }
 
-// Read implements io.Reader.
-func (r *checkedReader) Read(p []byte) (int, error) {
-	if r.left == 0 || r.err != nil {
-		if r.err != nil {
-			return 0, r.err
-		}
+// end ends the reading and returns what was wrong until then. An HTTP client may
+// go on to read what it was given to send when the answer is there already, but
+// nothing comes of that any more.
+func (r *checkedReader) end() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	return r.err
+}
+
+// rest returns how much is to be read. At the end of the data that is nothing,
+// and an error.
+func (r *checkedReader) rest() (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.ended:
+		return 0, errBroken
+	case r.err != nil:
+		return 0, r.err
+	case r.left == 0:
 		return 0, io.EOF
 	}
-	n, err := r.data.Read(p[:min(int64(len(p)), r.left)])
+	return r.left, nil
+}
+
+// Read implements io.Reader.
+func (r *checkedReader) Read(p []byte) (int, error) {
+	left, err := r.rest()
+	if err != nil {
+		return 0, err
+	}
+	n, err := r.data.Read(p[:min(int64(len(p)), left)])
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return 0, errBroken
+	}
 	if r.d != nil {
 		r.d.Write(p[:n])
 	}
