@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unsafe"
 
@@ -193,23 +194,22 @@ func TestCacheControlEnds(t *testing.T) {
 // Memory is given back once there is nothing to do, and not again before there
 // was something.
 func TestGiveBack(t *testing.T) {
-	u := &underway{next: http.NotFoundHandler()}
-	ctx, cancel := context.WithCancel(t.Context())
-	ticks, freed, ended := make(chan time.Time), 0, make(chan struct{})
-	go func() {
-		defer close(ended)
-		u.giveBack(ctx, ticks, func() { freed++ })
-	}()
-	busy := func() { u.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)) }
-	for _, work := range []bool{false, true, true, false, false, false, true, false} {
-		if work {
-			busy()
+	synctest.Test(t, func(t *testing.T) {
+		u := &underway{next: http.NotFoundHandler()}
+		ctx, cancel := context.WithCancel(t.Context())
+		ticks, freed := make(chan time.Time), 0
+		go u.giveBack(ctx, ticks, func() { freed++ })
+		for _, work := range []bool{false, true, true, false, false, false, true, false} {
+			if work {
+				u.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+			}
+			ticks <- time.Now()
+			synctest.Wait() // until it has looked
 		}
-		ticks <- time.Now()
-	}
-	cancel()
-	<-ended
-	if freed != 2 {
-		t.Errorf("memory is given back %d times; want 2", freed)
-	}
+		cancel()
+		synctest.Wait()
+		if freed != 2 {
+			t.Errorf("memory is given back %d times; want 2", freed)
+		}
+	})
 }
