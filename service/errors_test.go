@@ -100,7 +100,8 @@ func TestManage(t *testing.T) {
 		want, err  string
 	}{
 		{"nothing", good, nil, 2, "", `no such command: ""`},
-		{"unknown", good, []string{"db", "downgrade"}, 2, "", `no such command: "db downgrade"`},
+		{"unknown", good, []string{"db", "rollback"}, 2, "", `no such command: "db rollback"`},
+		{"downgrade of nothing", good, []string{"downgrade"}, 1, "", "the database is at revision none"},
 		{"bad file", s.path("none"), []string{"db", "sync"}, 1, "", "no such file or directory"},
 		{"check before", good, []string{"db", "check"}, 3, "Your database is not up to date: ", ""},
 		{"version before", good, []string{"db", "version"}, 0, "The database is not under version control", ""},
@@ -118,6 +119,9 @@ func TestManage(t *testing.T) {
 		{"contract", good, []string{"db_contract"}, 0, "Database is up to date. No migrations needed.\n", ""},
 		{"check after", good, []string{"db_check"}, 0, "Database is up to date. No upgrades needed.\n", ""},
 		{"version after", good, []string{"db_version"}, 0, "wallaby_contract01\n", ""},
+		{"downgrade to what is there", good, []string{"db_downgrade", "wallaby_contract01"}, 0, "The database is at revision wallaby_contract01 already.\n", ""},
+		{"downgrade", good, []string{"db", "downgrade", "--version", "queens_contract01"}, 1, "", "from which there is no way back: nothing is changed"},
+		{"downgrade to two", good, []string{"downgrade", "1", "2"}, 2, "", `unexpected argument "2"`},
 		{"upgrade", good, []string{"db_upgrade"}, 0, "Upgraded database, current revision(s): wallaby_contract01\n", ""},
 		{"upgrade to a revision", good, []string{"db", "upgrade", "--version", "2024_1_contract01"}, 0, "Upgraded database, current revision(s): 2024_1_contract01\n", ""},
 		{"check after that", good, []string{"db", "check"}, 0, "Database is up to date. No upgrades needed.\n", ""},

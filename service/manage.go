@@ -37,6 +37,9 @@ const ManageUsageText = `usage: glance-manage [--config-file FILE]... COMMAND
                the steps of a sync one by one; expand does all of it
   db upgrade [REVISION]
                the same as sync
+  db downgrade [REVISION]
+               exit 0 if the tables are of that revision; nothing takes them
+               back but a backup
   db version_control [REVISION]
                mark an empty database, or tables that have lost their revision
 
@@ -56,7 +59,7 @@ const ManageUsageText = `usage: glance-manage [--config-file FILE]... COMMAND
                remove all metadata definitions from the database
 
 Each is also known by its old name: db_sync, db_check, db_version and so on,
-and by the oldest: upgrade, version_control.
+and by the oldest: upgrade, downgrade, version_control.
 `
 
 // A command is a call of glance-manage.
@@ -73,6 +76,7 @@ type command struct {
 var commands = map[string]func(context.Context, command) (int, error){
 	"db sync":               dbSync,
 	"db upgrade":            dbUpgrade,
+	"db downgrade":          dbDowngrade,
 	"db expand":             plain(dbExpand),
 	"db migrate":            plain(dbMigrate),
 	"db contract":           plain(dbContract),
@@ -102,7 +106,7 @@ func plainly(f func(context.Context, *sqlcatalog.Catalog, io.Writer) (int, error
 }
 
 // oldest are the names that commands had before there was a db in them.
-var oldest = []string{"version_control", "upgrade"}
+var oldest = []string{"version_control", "upgrade", "downgrade"}
 
 func asksForHelp(arg string) bool {
 	return arg == "-h" || arg == "-help" || arg == "--help"

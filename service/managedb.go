@@ -1,12 +1,14 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +45,24 @@ func dbUpgrade(ctx context.Context, c command) (int, error) {
 		return ManageFailed, err
 	}
 	return say(c.out, ManageDone, "Upgraded database, current revision(s): "+strings.ReplaceAll(version, "\n", ", "))
+}
+
+// dbDowngrade does nothing: the tables of an earlier release would lose what is
+// in those of this one, so nobody takes them back but a backup.
+func dbDowngrade(ctx context.Context, c command) (int, error) {
+	revision, err := c.revision(1)
+	if err != nil {
+		return failure(err), err
+	}
+	version, err := c.catalog.Version(ctx)
+	if err != nil {
+		return ManageFailed, err
+	}
+	if revision != "" && slices.Contains(strings.Split(version, "\n"), revision) {
+		return say(c.out, ManageDone, "The database is at revision "+revision+" already.")
+	}
+	return ManageFailed, fmt.Errorf("the database is at revision %s, from which there is no way back: nothing is changed; restore a backup that was made before it",
+		cmp.Or(strings.ReplaceAll(version, "\n", ", "), "none"))
 }
 
 // bring syncs the database to the revision that is named, if one is.
