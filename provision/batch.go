@@ -143,14 +143,20 @@ func (b *batch) all(i int, argv string, words []string) {
 	b.at(i)
 }
 
-// atOnce does with one program what takes one for each otherwise, and alone if
-// that fails or cannot be had here: then it is known where it fails, and why.
-// What the program has done already must not hinder alone. The words are the
-// program's arguments.
-func (b *batch) atOnce(perl string, words []string, alone func()) {
-	b.line("perl -e %s -- %s 2>/dev/null || {", Quote(perl), strings.Join(words, " "))
+// atOnce does n ops from the i-th on with one program, or alone: if there is just
+// one, if the program cannot be had here, or if it fails, for then it is known
+// where, and why. What the program has done already must not hinder alone, which
+// says itself what it did. The words are the program's arguments.
+func (b *batch) atOnce(i, n int, perl string, words []string, alone func()) {
+	if n == 1 {
+		alone()
+		return
+	}
+	b.line("if perl -e %s -- %s 2>/dev/null; then", Quote(perl), strings.Join(words, " "))
+	b.did(i, n)
+	b.line("else")
 	alone()
-	b.line("}")
+	b.line("fi")
 }
 
 // What atOnce does. Debian always has perl, and to start it takes a machine as
@@ -222,45 +228,35 @@ func (b *batch) putFiles(i int, files []PutFile) {
 
 // placeAll gives files their final names, in their order.
 func (b *batch) placeAll(i int, files []PutFile, words []string) {
-	alone := func() {
+	var pairs []string
+	for k, f := range files {
+		pairs = append(pairs, words[k], Quote(f.Path))
+	}
+	b.atOnce(i, len(files), renameAll, pairs, func() {
 		for k, f := range files {
 			b.at(i + k)
 			b.line("{ [ ! -e %s ] && [ ! -L %s ]; } || mv -fT -- %s %s", words[k], words[k], words[k], Quote(f.Path))
 			b.did(i+k, 1)
 		}
-	}
-	if len(files) == 1 {
-		alone()
-		return
-	}
-	var pairs []string
-	for k, f := range files {
-		pairs = append(pairs, words[k], Quote(f.Path))
-	}
-	b.atOnce(renameAll, pairs, alone)
-	b.did(i, len(files))
+	})
 }
 
 func (b *batch) makeDirs(i int, dirs []MakeDir) {
-	alone := func() {
-		for k := 0; k < len(dirs); {
-			same := alike(asOps(dirs[k:]), func(d MakeDir) bool {
-				return d.Mode == dirs[k].Mode && d.Owner == dirs[k].Owner && d.Group == dirs[k].Group
-			})
-			b.makeSame(i+k, same)
-			k += len(same)
-		}
+	var words []string
+	for _, d := range dirs {
+		words = append(words, Quote(d.Path), fmt.Sprintf("%04o", octal(d.Mode)), Quote(d.Owner), Quote(d.Group))
 	}
-	if len(dirs) == 1 {
-		alone()
-	} else {
-		var words []string
-		for _, d := range dirs {
-			words = append(words, Quote(d.Path), fmt.Sprintf("%04o", octal(d.Mode)), Quote(d.Owner), Quote(d.Group))
+	b.atOnce(i, len(dirs), mkdirAll, words, func() {
+		for from := 0; from < len(dirs); {
+			to := from + 1
+			for to < len(dirs) && dirs[to].Mode == dirs[from].Mode && dirs[to].Owner == dirs[from].Owner && dirs[to].Group == dirs[from].Group {
+				to++
+			}
+			b.makeSame(i+from, dirs[from:to])
+			b.did(i+from, to-from)
+			from = to
 		}
-		b.atOnce(mkdirAll, words, alone)
-	}
-	b.did(i, len(dirs))
+	})
 }
 
 // makeSame makes directories that have mode and owner in common.
@@ -280,31 +276,18 @@ func (b *batch) makeSame(i int, dirs []MakeDir) {
 	b.all(i, argv+" --", words)
 }
 
-func asOps[T Op](all []T) []Op {
-	ops := make([]Op, len(all))
-	for i, o := range all {
-		ops[i] = o
-	}
-	return ops
-}
-
 func (b *batch) makeLinks(i int, links []MakeLink) {
-	alone := func() {
+	var pairs []string
+	for _, l := range links {
+		pairs = append(pairs, Quote(l.Target), Quote(l.Path))
+	}
+	b.atOnce(i, len(links), linkAll, pairs, func() {
 		for k, l := range links {
 			b.at(i + k)
 			l.render(b.script)
 		}
-	}
-	if len(links) == 1 {
-		alone()
-	} else {
-		var pairs []string
-		for _, l := range links {
-			pairs = append(pairs, Quote(l.Target), Quote(l.Path))
-		}
-		b.atOnce(linkAll, pairs, alone)
-	}
-	b.did(i, len(links))
+		b.did(i, len(links))
+	})
 }
 
 // startUnits starts units with one order to systemd, and tells of those that
