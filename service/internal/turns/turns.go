@@ -27,8 +27,8 @@ import (
 type Group[T any] struct {
 	mu     sync.Mutex
 	lines  map[string]*line[T]
-	vain   int // how often in a row a crowd was waited for that did not come
-	unwary int // how many readings are not to wait for one
+	missed int // how often in a row a crowd was waited for that did not come
+	skip   int // how many readings are not to wait for one
 }
 
 // alone is after how long somebody who waits for a reading to begin does one
@@ -210,11 +210,11 @@ const rarest = 6
 // learn remembers whether a crowd has come.
 func (g *Group[T]) learn(came bool) {
 	if came {
-		g.vain = 0
+		g.missed = 0
 		return
 	}
-	g.vain = min(g.vain+1, rarest)
-	g.unwary = 1<<g.vain - 2 // once is never
+	g.missed = min(g.missed+1, rarest)
+	g.skip = 1<<g.missed - 2 // once is never
 }
 
 // turn ends a reading and returns the next; nil if nobody waits for one and
@@ -231,8 +231,8 @@ func (g *Group[T]) turn(key string, r *reading[T]) *reading[T] {
 	// Who has asked alone is not expected: nobody would share with him.
 	crowd := r.users + waiting
 	expected := r.users > 0 && crowd > 1
-	if expected && g.unwary > 0 {
-		g.unwary--
+	if expected && g.skip > 0 {
+		g.skip--
 		expected = false
 	}
 	if waiting == 0 {

@@ -163,7 +163,7 @@ func TestCrowdThatDoesNotCome(t *testing.T) {
 		t.Errorf("of readings for two, %v are waited after; want %v", all, want)
 	}
 	g.learn(true)
-	g.unwary = 0
+	g.skip = 0
 	if !waits() {
 		t.Error("a crowd that came is not waited for again")
 	}
