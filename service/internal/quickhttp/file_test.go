@@ -26,16 +26,23 @@ func data(t *testing.T, n int) (path string, content []byte) {
 	return path, content
 }
 
-// A file comes whole, whether the client is quick or lets the server wait.
-func TestFile(t *testing.T) {
-	path, content := data(t, 20<<20)
-	s, _ := newServer(func(w http.ResponseWriter, r *http.Request) {
+// sending answers with what send does with a file.
+func sending(t *testing.T, path string, send func(http.ResponseWriter, *http.Request, *os.File)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		f, err := os.Open(path)
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer f.Close()
+		send(w, r, f)
+	}
+}
+
+// A file comes whole, whether the client is quick or lets the server wait.
+func TestFile(t *testing.T) {
+	path, content := data(t, 20<<20)
+	s, _ := newServer(sending(t, path, func(w http.ResponseWriter, _ *http.Request, f *os.File) {
 		if _, err := f.Seek(1000, io.SeekStart); err != nil {
 			t.Error(err)
 		}
@@ -43,7 +50,7 @@ func TestFile(t *testing.T) {
 		if n, err := w.(io.ReaderFrom).ReadFrom(part); n != 15<<20 || part.N != 0 || err != nil {
 			t.Errorf("ReadFrom = %d, %v, and leaves %d; want all", n, err, part.N)
 		}
-	})
+	}))
 	url := "http://" + start(t, s) + "/file"
 	want := sha256.Sum256(content[1000 : 1000+15<<20])
 	for _, pause := range []time.Duration{0, 20 * time.Millisecond} {
@@ -68,21 +75,15 @@ func TestFile(t *testing.T) {
 func TestFileNobodyTakes(t *testing.T) {
 	path, _ := data(t, 30<<20)
 	ended := make(chan error, 1)
-	s, _ := newServer(func(w http.ResponseWriter, r *http.Request) {
-		f, err := os.Open(path)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer f.Close()
+	s, _ := newServer(sending(t, path, func(w http.ResponseWriter, r *http.Request, f *os.File) {
 		if r.URL.Path == "/late" {
 			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
 				t.Error(err)
 			}
 		}
-		_, err = w.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: f, N: 30 << 20})
+		_, err := w.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: f, N: 30 << 20})
 		ended <- err
-	})
+	}))
 	addr := start(t, s)
 	for _, path := range []string{"/late", "/gone"} {
 		c, err := net.Dial("tcp", addr)
