@@ -250,6 +250,26 @@ func TestReceiptFollowsRevision(t *testing.T) {
 	}
 }
 
+// A plan tells what the proposal has changed from what somebody has by hand,
+// and from what no apply has finished.
+func TestPlanTellsWhoChanged(t *testing.T) {
+	s := newSite(t)
+	s.done(stage("one", target("a", s.file("a", "kept", "1"), s.file("a", "edited", "1"), s.file("a", "dropped", "1"))))
+	if err := os.WriteFile(s.path("a", "edited"), []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, c := range s.plan(stage("one", target("a", s.file("a", "kept", "2"), s.file("a", "edited", "2"), s.file("a", "new", "2")))).Stages[0].Targets[0].Changes {
+		got[filepath.Base(c.ID)] = fmt.Sprintf("%s %t %t", c.Action, c.Drifted, c.Proposed)
+	}
+	want := map[string]string{
+		"kept": "update false true", "edited": "update true false", "new": "create false false", "dropped": "delete false true",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("action, by hand, by the proposal (-want +got):\n%s", diff)
+	}
+}
+
 // What happens is told in order, with the names that views need.
 func TestEvents(t *testing.T) {
 	s := newSite(t)

@@ -294,8 +294,10 @@ func observeTarget(ctx context.Context, n *node, t Target) ([]Change, error) {
 		if err != nil {
 			return all, &StepError{Node: n.name, Step: r.ID(), Err: err}
 		}
-		for _, c := range changes {
+		for i := range changes {
+			c := &changes[i]
 			n.changing[c.ID] = true
+			c.Proposed = c.Action == Update && !c.Drifted && n.facts.Receipt.left(c.ID)
 		}
 		all = append(all, changes...)
 	}
@@ -316,6 +318,9 @@ func (n *node) leftovers(ctx context.Context) ([]Change, error) {
 		return nil, err
 	}
 	changes, _ := RemovalChanges(facts, left, false)
+	for i := range changes {
+		changes[i].Proposed = true
+	}
 	return changes, nil
 }
 

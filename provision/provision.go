@@ -111,7 +111,10 @@ type Change struct {
 	Summary string // one line for people: "database glance", "mode 0644 -> 0640"
 	Diff    string // unified diff of a file's text, secrets masked; "" when there is none
 	Drifted bool   // the machine was changed since the last apply, not the proposal
-	Hash    string // what the receipt remembers of the new content; "" for nothing
+	// Proposed: the machine is as the last apply left it, and the proposal wants
+	// it otherwise now.
+	Proposed bool
+	Hash     string // what the receipt remembers of the new content; "" for nothing
 
 	// Record is the receipt's whole entry, for resources of which it has to
 	// remember more than a Hash. Nil and no Hash: nothing is remembered, and

@@ -112,6 +112,16 @@ func (c *Change) record() *Entry {
 	return nil
 }
 
+// left reports whether an apply that came to its end left the resource. Without
+// a receipt none has.
+func (r *Receipt) left(id string) bool {
+	if r == nil {
+		return false
+	}
+	e := r.Entry(id)
+	return e != nil && e.Settled()
+}
+
 // announce returns a copy of r that says what changes are about to be made.
 func (r *Receipt) announce(changes []Change) *Receipt {
 	next := *r

@@ -43,14 +43,15 @@ func (r Plan) talk() bool { return false }
 
 // A change is one planned change in JSON.
 type change struct {
-	Stage   string           `json:"stage"`
-	Target  string           `json:"target"`
-	Node    string           `json:"node"`
-	ID      string           `json:"id"`
-	Action  provision.Action `json:"action"`
-	Summary string           `json:"summary,omitempty"`
-	Drifted bool             `json:"drifted,omitempty"`
-	Diff    string           `json:"diff,omitempty"`
+	Stage    string           `json:"stage"`
+	Target   string           `json:"target"`
+	Node     string           `json:"node"`
+	ID       string           `json:"id"`
+	Action   provision.Action `json:"action"`
+	Summary  string           `json:"summary,omitempty"`
+	Drifted  bool             `json:"drifted,omitempty"`
+	Proposed bool             `json:"proposal_changed,omitempty"`
+	Diff     string           `json:"diff,omitempty"`
 }
 
 // A failure is a target that could not be observed, in JSON.
@@ -146,7 +147,7 @@ func (r Plan) lines() []line {
 			}
 			for _, c := range t.Changes {
 				out = append(out, line{"planned_change", change{
-					s.Name, t.Name, t.Host, c.ID, c.Action, c.Summary, c.Drifted, c.Diff,
+					s.Name, t.Name, t.Host, c.ID, c.Action, c.Summary, c.Drifted, c.Proposed, c.Diff,
 				}})
 			}
 		}
@@ -259,8 +260,13 @@ var signs = map[provision.Action]struct{ sign, colour string }{
 func writeChange(p *paper, c provision.Change) {
 	s := signs[c.Action]
 	p.print("  %s %s\n", p.in(s.colour, s.sign), describe(c))
-	if c.Drifted {
+	switch {
+	case c.Drifted:
 		p.print("      %s\n", p.in(yellow, "changed on the node since the last apply"))
+	case c.Proposed && c.Action == provision.Delete:
+		p.print("      not in the proposal any more\n")
+	case c.Proposed:
+		p.print("      changed in the proposal since the last apply\n")
 	}
 	if c.Diff != "" && c.Action != provision.Create {
 		writeDiff(p, c.Diff)

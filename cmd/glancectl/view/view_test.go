@@ -27,7 +27,8 @@ func records() map[string]Record {
 	write := provision.Change{ID: "file:/etc/a.conf", Action: provision.Update, Summary: "file /etc/a.conf", Diff: diff, Drifted: true}
 	restart := provision.Change{ID: "unit:a.service", Action: provision.Restart, Summary: "restart a.service: file:/etc/a.conf changes"}
 	made := provision.Change{ID: "group:glance", Action: provision.Create, Summary: "group glance"}
-	gone := provision.Change{ID: "file:/etc/cron.d/b", Action: provision.Delete, Summary: "file /etc/cron.d/b"}
+	gone := provision.Change{ID: "file:/etc/cron.d/b", Action: provision.Delete, Summary: "file /etc/cron.d/b", Proposed: true}
+	other := provision.Change{ID: "file:/etc/b.conf", Action: provision.Update, Summary: "file /etc/b.conf", Diff: diff, Proposed: true}
 	sync := provision.Change{ID: "command:sync", Action: provision.Run}
 	target := func(name string, changes ...provision.Change) provision.PlannedTarget {
 		return provision.PlannedTarget{Host: name, Name: name, Changes: changes}
@@ -48,7 +49,7 @@ func records() map[string]Record {
 	}
 	return map[string]Record{
 		"plan": Plan{Source: source, Apply: "glancectl apply p.hcl", Trips: 2, Plan: &provision.Plan{Stages: []provision.PlannedStage{
-			{Name: "install", Targets: []provision.PlannedTarget{target("image-1", made, write), target("image-2", made, write), down}},
+			{Name: "install", Targets: []provision.PlannedTarget{target("image-1", made, write, other), target("image-2", made, write, other), down}},
 			{Name: "schema", Targets: []provision.PlannedTarget{target("image-1", sync)}},
 			{Name: "services", Targets: []provision.PlannedTarget{target("image-1", restart, gone), target("image-2", restart, gone), down}},
 		}}},
