@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"database/sql"
 	"net"
 	"os"
 	"strings"
@@ -149,4 +150,61 @@ func TestManage(t *testing.T) {
 			t.Errorf("%s: the password is shown: %v", test.name, err)
 		}
 	}
+}
+
+// OpenStack Glance upgrades in steps. The first leaves two revisions, and a
+// database that says by its exit code what is next: there is nothing to
+// migrate, so that is the contraction.
+func TestManageExpanded(t *testing.T) {
+	s := newSite(t)
+	file := s.path("manage.conf")
+	database, err := sql.Open("sqlite", s.path("glance.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer database.Close()
+	expanded := func(revisions ...string) {
+		t.Helper()
+		if _, err := database.ExecContext(t.Context(), `DELETE FROM alembic_version`); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range revisions {
+			if _, err := database.ExecContext(t.Context(), `INSERT INTO alembic_version (version_num) VALUES (?)`, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	manage := func(want int, says, fails string, args ...string) {
+		t.Helper()
+		var out, log logBuffer
+		code, err := service.Manage(t.Context(), service.Options{Files: []string{file}, Stdout: &out, Stderr: &log}, args)
+		if code != want || out.String() != says || (err != nil) != (fails != "") || err != nil && !strings.Contains(err.Error(), fails) {
+			t.Errorf("glance-manage %s = %d, %v, %q; want %d, %q, %q", args, code, err, out.String(), want, fails, says)
+		}
+	}
+	const both = "train_contract01\nwallaby_expand01\n"
+	for _, test := range []struct{ last, says string }{
+		{"contract", "Upgraded database, current revision(s): wallaby_contract01\n"},
+		{"sync", "Database is synced successfully.\n"},
+		{"upgrade", "Upgraded database, current revision(s): wallaby_contract01\n"},
+	} {
+		expanded("train_contract01", "wallaby_expand01")
+		for range 2 { // no step but the last changes anything
+			manage(5, "Your database is not up to date: database check: unavailable: an upgrade is half done (train_contract01, wallaby_expand01); run: glance-manage db contract\n", "", "db", "check")
+			manage(0, both, "", "db", "version")
+			manage(0, "Database expansion is up to date. No expansion needed.\n", "", "db", "expand")
+			manage(0, "Database migration is up to date. No migration needed.\n", "", "db", "migrate")
+		}
+		manage(0, test.says, "", "db", test.last)
+		manage(0, "Database is up to date. No upgrades needed.\n", "", "db", "check")
+		manage(0, "wallaby_contract01\n", "", "db", "version")
+	}
+
+	// One that only its own release can finish is left to it by all of them.
+	expanded("ocata_contract01", "wallaby_expand01")
+	manage(3, "Your database is not up to date: database check: unavailable: an upgrade is half done (ocata_contract01, wallaby_expand01); finish it with glance-manage db sync of the OpenStack Glance that began it\n", "", "db", "check")
+	for _, step := range []string{"expand", "migrate", "contract", "sync"} {
+		manage(1, "", "finish it with glance-manage db sync of the OpenStack Glance that began it", "db", step)
+	}
+	manage(0, "ocata_contract01\nwallaby_expand01\n", "", "db", "version")
 }
