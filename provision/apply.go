@@ -53,6 +53,7 @@ type applier struct {
 	o       *Options
 	tell    teller
 	nodes   map[string]*applied
+	turns   chan struct{} // one for each node that is worked on
 
 	mu        sync.Mutex // of report
 	report    *Report
@@ -115,6 +116,7 @@ func Apply(ctx context.Context, p *Plan, connect Connect, o Options) (*Report, e
 
 func newApplier(p *Plan, connect Connect, o *Options) *applier {
 	a := &applier{plan: p, connect: connect, o: o, nodes: make(map[string]*applied), report: new(Report)}
+	a.turns = make(chan struct{}, o.parallel())
 	a.tell.to = o.Events
 	for name, n := range p.nodes {
 		an := &applied{name: name, outstanding: make(map[string]bool)}
@@ -209,6 +211,8 @@ func (a *applier) stage(ctx context.Context, s *PlannedStage) (reports []TargetR
 		indexes[host] = append(indexes[host], i)
 	}
 	each(a.o.parallel(), names, func(host string) {
+		a.turns <- struct{}{} // stages beside this one have nodes of their own
+		defer func() { <-a.turns }()
 		for _, i := range indexes[host] {
 			results[i] = a.target(ctx, s, &s.Targets[i])
 		}
