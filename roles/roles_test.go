@@ -358,6 +358,8 @@ func TestExpandDestroy(t *testing.T) {
 		want string
 	}{
 		{"default", DestroyOptions{}, "nodes\n"},
+		{"images", DestroyOptions{Images: true}, "nodes\n"},
+		{"keystone", DestroyOptions{Keystone: true}, "nodes\nkeystone\n"},
 		{"database", DestroyOptions{Database: true}, "nodes\ndatabase\n"},
 		{"everything", DestroyOptions{Database: true, Keystone: true, Images: true}, "nodes\nkeystone\ndatabase\n"},
 	} {
@@ -370,8 +372,9 @@ func TestExpandDestroy(t *testing.T) {
 			for _, s := range stages {
 				got += s.Name + "\n"
 				for _, target := range s.Targets {
-					if r, ok := target.Resources[0].(machine.Removal); ok && r.Images != test.d.Images {
-						t.Errorf("%s removes images: %t; want %t", target.Name, r.Images, test.d.Images)
+					r, ok := target.Resources[0].(machine.Removal)
+					if ok != (s.Name == "nodes") || r.Images != (ok && test.d.Images) {
+						t.Errorf("%s in %s removes what is on the node: %t, images: %t; want %t of images", target.Name, s.Name, ok, r.Images, test.d.Images)
 					}
 				}
 			}
