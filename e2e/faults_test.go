@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,6 +71,17 @@ func serviceKilled(t *testing.T, s *site, d draft) {
 		return strings.Contains(now, "active") && !strings.HasPrefix(now, "0 ") && !strings.HasPrefix(now, pid+" ") && !strings.Contains(now, "activating")
 	})
 	s.Want(t, 0, []string{"glance-api answers"}, "status", d.Name+".hcl")
+
+	// Once more, with time to look before it is restarted.
+	s.On(t, "image-1", `mkdir -p /run/systemd/system/glance-api.service.d
+		printf '[Service]\nRestartSec=1h\n' >/run/systemd/system/glance-api.service.d/slow.conf
+		systemctl daemon-reload; systemctl kill -s KILL glance-api`)
+	rig.Eventually(t, "glance-api is down", func() bool {
+		return s.On(t, "image-1", "systemctl show -p SubState --value glance-api") == "auto-restart"
+	})
+	s.Want(t, 15, []string{"glance-api"}, "status", d.Name+".hcl")
+	s.Want(t, 2, []string{"glance-api.service"}, "plan", "--detailed-exitcode", d.Name+".hcl")
+	s.On(t, "image-1", "rm -r /run/systemd/system/glance-api.service.d; systemctl daemon-reload")
 }
 
 func serviceStopped(t *testing.T, s *site, d draft) {
@@ -173,10 +185,39 @@ func fullDisk(t *testing.T, s *site, d draft) {
 	s.Want(t, 0, nil, "destroy", "--auto-approve", "--images", p)
 }
 
-// interrupted sends Ctrl-C in the middle of an apply, at different moments.
+// midway begins an apply on bare nodes, and freezes image-2 as soon as the
+// apply has put something there.
+func (s *site) midway(t *testing.T, p string) (*os.Process, <-chan rig.Result) {
+	t.Helper()
+	s.Want(t, 0, nil, "destroy", "--auto-approve", p)
+	process, done := s.Begin("apply", "--auto-approve", p)
+	rig.Eventually(t, "the apply has begun on image-2", func() bool {
+		_, err := os.Stat(filepath.Join(s.Node("image-2").Root, "usr/lib/glancectl"))
+		return err == nil
+	})
+	if err := s.Freeze("image-2"); err != nil {
+		t.Fatal(err)
+	}
+	return process, done
+}
+
+// interrupted sends Ctrl-C in the middle of an apply, and at other moments.
 func interrupted(t *testing.T, s *site, d draft) {
 	p := s.propose(t, d)
-	for _, wait := range []time.Duration{0, 300 * time.Millisecond, 600 * time.Millisecond, 900 * time.Millisecond} {
+	process, done := s.midway(t, p)
+	if err := process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Thaw("image-2"); err != nil {
+		t.Fatal(err)
+	}
+	r := <-done
+	if r.Code != 130 || !strings.Contains(r.Stdout, "Interrupted after ") {
+		t.Errorf("Ctrl-C in the middle: want exit 130, and that it says so\n%v", r)
+	}
+	s.Want(t, 2, nil, "plan", "--detailed-exitcode", p) // there was something left to do
+	s.Converged(t, p)
+	for _, wait := range []time.Duration{0, 300 * time.Millisecond, 900 * time.Millisecond} {
 		s.Want(t, 0, nil, "destroy", "--auto-approve", p)
 		process, done := s.Begin("apply", "--auto-approve", p)
 		rig.Eventually(t, "the apply has begun", func() bool {
@@ -197,18 +238,25 @@ func interrupted(t *testing.T, s *site, d draft) {
 }
 
 // sshCut kills the node's end of the connections in the middle of an apply.
+// The other node is not harmed.
 func sshCut(t *testing.T, s *site, d draft) {
 	p := s.propose(t, d)
-	s.Want(t, 0, nil, "destroy", "--auto-approve", p)
-	_, done := s.Begin("apply", "--auto-approve", p)
-	cut := s.On(t, "image-2", `for i in $(seq 600); do [ -d /usr/lib/glancectl ] && break; sleep 0.05; done; (sleep 0.1; pkill -KILL -f '^sshd: root@notty') >/dev/null 2>&1 & echo cut`)
-	r := <-done
-	// The script that cuts is itself over SSH: it may not come to its echo.
-	if r.Code != 16 && r.Code != 12 && r.Code != 11 {
-		t.Errorf("cut (%s): want exit 16, 12 or 11\n%v", cut, r)
+	_, done := s.midway(t, p)
+	if err := s.CutSSH("image-2"); err != nil {
+		t.Fatal(err)
 	}
-	if !strings.Contains(r.Stdout+r.Stderr, "image-2") {
-		t.Errorf("cut: the node is not named\n%v", r)
+	if err := s.Thaw("image-2"); err != nil {
+		t.Fatal(err)
+	}
+	r := <-done
+	if r.Code != 16 || !strings.Contains(r.Stdout, "Not complete") {
+		t.Errorf("cut: want exit 16\n%v", r)
+	}
+	if !regexp.MustCompile(`(?m)^.*image-2.*the connection was lost$`).MatchString(r.Stdout + r.Stderr) {
+		t.Errorf("cut: it does not say that the connection to image-2 was lost\n%v", r)
+	}
+	if got := s.On(t, "image-1", "systemctl is-active glance-api"); got != "active" {
+		t.Errorf("cut: on the other node: %s\n%v", got, r)
 	}
 }
 

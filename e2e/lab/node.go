@@ -303,22 +303,40 @@ func (l *Lab) Freeze(name string) error { return l.Node(name).signalAll(syscall.
 // Thaw ends a Freeze.
 func (l *Lab) Thaw(name string) error { return l.Node(name).signalAll(syscall.SIGCONT) }
 
+// CutSSH ends the login sessions of root on a node at once, as a firewall
+// would that forgets them. What they had begun stays. It works on a node that
+// is frozen as well.
+func (l *Lab) CutSSH(name string) error {
+	return l.Node(name).signal(syscall.SIGKILL, func(command string) bool {
+		return strings.HasPrefix(command, "sshd: root@notty")
+	})
+}
+
 // signalAll signals the processes of the node's network namespace, twice,
 // because one may start another meanwhile.
 func (n *Node) signalAll(s syscall.Signal) error {
-	for range 2 {
-		pids, err := exec.Command("ip", "netns", "pids", n.namespace()).Output()
+	all := func(string) bool { return true }
+	return errors.Join(n.signal(s, all), n.signal(s, all))
+}
+
+// signal signals those processes of the node's network namespace whose
+// command line is meant.
+func (n *Node) signal(s syscall.Signal, meant func(command string) bool) error {
+	pids, err := exec.Command("ip", "netns", "pids", n.namespace()).Output()
+	if err != nil {
+		return fmt.Errorf("list processes of %s: %w", n.Name, err)
+	}
+	for _, f := range strings.Fields(string(pids)) {
+		pid, err := strconv.Atoi(f)
 		if err != nil {
-			return fmt.Errorf("list processes of %s: %w", n.Name, err)
+			return err
 		}
-		for _, f := range strings.Fields(string(pids)) {
-			pid, err := strconv.Atoi(f)
-			if err != nil {
-				return err
-			}
-			if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
-				return fmt.Errorf("signal process %d of %s: %w", pid, n.Name, err)
-			}
+		command, err := os.ReadFile("/proc/" + f + "/cmdline")
+		if err != nil || !meant(string(command)) {
+			continue // it has ended, or is another's
+		}
+		if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("signal process %d of %s: %w", pid, n.Name, err)
 		}
 	}
 	return nil
