@@ -3,6 +3,7 @@ package service_test
 import (
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -334,9 +335,16 @@ func TestNegotiation(t *testing.T) {
 		}
 	}
 	d.want(200, `"versions"`, "POST", "/versions", "{}")
+	old := fmt.Sprintf(`, {"id": "v1.1", "status": "DEPRECATED", "links": [{"rel": "self", "href": "%[1]s/v1/"}]}, `+
+		`{"id": "v1.0", "status": "DEPRECATED", "links": [{"rel": "self", "href": "%[1]s/v1/"}]}]}`, d.url)
+	for path, code := range map[string]int{"/": 300, "/versions": 200} {
+		if a := d.want(code, old, "GET", path, ""); !strings.HasSuffix(a.body, old) {
+			t.Errorf("GET %s: version 1 is not the end of %s", path, a.body)
+		}
+	}
 
 	off := start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", "[DEFAULT]\nenable_v1_api = False\n")}})
-	for _, path := range []string{"/v1/images", "/v1.0/images", "/v1"} {
+	for _, path := range []string{"/v1/images", "/v1.0/images", "/v1", "/"} {
 		if a := off.want(300, "v2.0", "GET", path, ""); strings.Contains(a.body, "v1") {
 			t.Errorf("GET %s without version 1: %s", path, a.body)
 		}

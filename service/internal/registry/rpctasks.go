@@ -54,11 +54,11 @@ func (h *Handler) task(ctx context.Context, args values) (*glance.Task, error) {
 		return nil, err
 	}
 	t, err := h.o.Tasks.Task(ctx, id)
+	if errors.Is(err, glance.ErrNotFound) || err == nil && t.ExpiresAt != nil && t.ExpiresAt.Before(h.o.Now()) {
+		return nil, raise("TaskNotFound", "Task with the given id %s was not found", id)
+	}
 	if c := glance.CallerFrom(ctx); err == nil && !c.Admin && t.Owner != c.ProjectID {
 		return nil, raise("Forbidden", "Forbidding request, task %s is not visible", id)
-	}
-	if errors.Is(err, glance.ErrNotFound) {
-		return nil, raise("TaskNotFound", "Task with the given id %s was not found", id)
 	}
 	return t, err
 }
@@ -125,7 +125,11 @@ func (h *Handler) rpcTaskUpdate(ctx context.Context, args values) (any, error) {
 	if err := h.ofImage(ctx, v); err != nil {
 		return nil, err
 	}
-	return h.retask(ctx, args, v.task)
+	_, after, err := h.retask(ctx, args, v.task)
+	if err != nil {
+		return nil, err
+	}
+	return taskRowOf(after), nil
 }
 
 // ofImage refuses to make a task one of an image that is not the caller's, for
@@ -139,23 +143,29 @@ func (h *Handler) ofImage(ctx context.Context, v values) error {
 	return reached(id, err)
 }
 
-// rpcTaskDelete has a task expire at once, which is how tasks end here.
+// rpcTaskDelete has a task expire, which is how tasks end here. It has done so
+// for two seconds already, as there are databases that know of none shorter.
 func (h *Handler) rpcTaskDelete(ctx context.Context, args values) (any, error) {
 	now := h.o.Now().UTC()
-	return h.retask(ctx, args, func(t *glance.Task) { t.ExpiresAt = &now })
-}
-
-func (h *Handler) retask(ctx context.Context, args values, f func(t *glance.Task)) (any, error) {
-	before, err := h.task(ctx, args)
+	past := now.Add(-2 * time.Second)
+	before, after, err := h.retask(ctx, args, func(t *glance.Task) { t.ExpiresAt = &past })
 	if err != nil {
 		return nil, err
 	}
-	after := before.Clone()
-	f(after)
-	if err := h.o.Tasks.UpdateTask(ctx, before, after); err != nil {
-		return nil, err
+	after.ExpiresAt = before.ExpiresAt
+	row := taskRowOf(after)
+	row.Deleted, row.DeletedAt = true, momentOf(&now)
+	return row, nil
+}
+
+// retask has f change a task. It returns the task as it was and as it is.
+func (h *Handler) retask(ctx context.Context, args values, f func(t *glance.Task)) (before, after *glance.Task, err error) {
+	if before, err = h.task(ctx, args); err != nil {
+		return nil, nil, err
 	}
-	return taskRowOf(after), nil
+	after = before.Clone()
+	f(after)
+	return before, after, h.o.Tasks.UpdateTask(ctx, before, after)
 }
 
 func (h *Handler) rpcTaskGetAll(ctx context.Context, args values) (any, error) {
