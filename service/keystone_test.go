@@ -26,6 +26,9 @@ var tokens = map[string]struct{ scope, roles string }{
 	"billing": {`"project": {"id": "p-alice"}`, "member reader billing"},
 	"old":     {`"project": {"id": "p-alice"}`, "_member_"},
 	"nova":    {`"project": {"id": "p-service"}`, "service"},
+	"t1":      {`"project": {"id": "t1"}`, "member reader"},
+	"t2":      {`"project": {"id": "t2"}`, "member reader"},
+	"t4":      {`"project": {"id": "t4"}`, "member reader"},
 	// of who logs in as the service itself
 	"service-token": {`"project": {"id": "p-service"}`, "admin"},
 	"root":          {`"system": {"all": true}`, "admin member reader"},

@@ -143,6 +143,11 @@ var shownHeaders = []string{"Allow", "Content-Type", "Content-Length", "Location
 // exchange sends a request and returns its answer as archives have it.
 func (s *stage) exchange(t *testing.T, request string) string {
 	t.Helper()
+	return s.repeat(request, func(lines []string, body string) string { return s.send(t, lines, body) })
+}
+
+// repeat has a request sent until its answer has what the header Until says.
+func (s *stage) repeat(request string, send func(lines []string, body string) string) string {
 	var until string
 	var lines []string
 	head, body, _ := strings.Cut(request, "\n\n")
@@ -154,14 +159,15 @@ func (s *stage) exchange(t *testing.T, request string) string {
 		lines = append(lines, line)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		got := s.send(t, lines, strings.TrimSuffix(body, "\n"))
+		got := send(lines, strings.TrimSuffix(body, "\n"))
 		if until == "" || strings.Contains(got, until) || time.Now().After(deadline) {
 			return got
 		}
 	}
 }
 
-func (s *stage) send(t *testing.T, lines []string, body string) string {
+// exchanged sends a request and returns its answer and the body of that.
+func (s *stage) exchanged(t *testing.T, lines []string, body string) (*http.Response, []byte) {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
@@ -181,6 +187,13 @@ func (s *stage) send(t *testing.T, lines []string, body string) string {
 	if err != nil {
 		t.Fatalf("%s: %v", lines[0], err)
 	}
+	return resp, answer
+}
+
+func (s *stage) send(t *testing.T, lines []string, body string) string {
+	t.Helper()
+	resp, answer := s.exchanged(t, lines, body)
+	method, _, _ := strings.Cut(lines[0], " ")
 	var b strings.Builder
 	fmt.Fprintln(&b, resp.StatusCode)
 	for _, name := range shownHeaders {
