@@ -18,7 +18,7 @@ import (
 )
 
 // ControlUsageText says how glance-control is called.
-const ControlUsageText = `usage: glance-control [--pid-file FILE] [--wait DURATION] SERVER COMMAND [CONFIG]
+const ControlUsageText = `usage: glance-control [options] SERVER COMMAND [CONFIG]
 
 SERVER is api, registry, scrubber or all, COMMAND one of
 
@@ -49,6 +49,9 @@ type controlled struct {
 	pid    string // its pid file
 	config string // "" means the one that it finds itself
 	wait   time.Duration
+
+	child int       // the process that start has started; 0 if there is none
+	begun time.Time // when that took requests
 }
 
 // Control carries out a command of glance-control and returns its exit code.
@@ -70,9 +73,17 @@ func Control(ctx context.Context, o Options, args []string) (code int, err error
 	case !slices.Contains(all, names[0]):
 		return ManageUsage, fmt.Errorf("no such server: %q", args[0])
 	}
-	if len(args) < 2 || len(args) > 3 {
+	switch {
+	case len(args) < 2 || len(args) > 3:
 		return ManageUsage, errors.New("want a server, a command and perhaps a configuration file")
+	case args[1] != "start" && (o.Respawn || o.Await > 0):
+		return ManageUsage, fmt.Errorf("--await-child and --respawn are for start, not for %s", args[1])
+	case o.Capture && slices.Contains([]string{"stop", "shutdown", "status"}, args[1]):
+		return ManageUsage, fmt.Errorf("--capture-output is for what is started, not for %s", args[1])
+	case o.Respawn && o.Await > 0:
+		return ManageUsage, errors.New("--await-child and --respawn exclude each other")
 	}
+	var started []*controlled
 	for _, name := range names {
 		c := &controlled{o: o, out: out, name: name, pid: o.PIDFile, wait: o.Timeout}
 		if c.pid == "" {
@@ -85,10 +96,19 @@ func Control(ctx context.Context, o Options, args []string) (code int, err error
 			c.config = args[2]
 		}
 		one, oneErr := c.command(ctx, args[1])
+		if oneErr == nil && c.child != 0 {
+			started = append(started, c)
+			one, oneErr = c.lasts(ctx)
+		}
 		if oneErr != nil {
 			oneErr = fmt.Errorf("%s: %w", name, oneErr)
 		}
 		code, err = max(code, one), errors.Join(err, oneErr)
+	}
+	if o.Respawn {
+		if respawnErr := respawn(ctx, started); respawnErr != nil {
+			code, err = ManageFailed, errors.Join(err, respawnErr)
+		}
 	}
 	return code, err
 }
@@ -162,6 +182,9 @@ func (c *controlled) start(ctx context.Context) error {
 		return err
 	}
 	program, err := os.Executable()
+	if err == nil && c.o.Capture {
+		_, err = exec.LookPath(logProgram)
+	}
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(c.pid), 0o755)
 	}
@@ -181,6 +204,9 @@ func (c *controlled) start(ctx context.Context) error {
 	}
 	if c.name == "scrubber" {
 		daemon.Args = append(daemon.Args, "--daemon")
+	}
+	if c.o.Capture {
+		daemon.Args = append(daemon.Args, "--capture-output")
 	}
 	daemon.Stdout, daemon.Stderr = tell, tell
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -211,7 +237,8 @@ func (c *controlled) await(ctx context.Context, daemon *exec.Cmd, said *os.File)
 			return err
 		}
 	}
-	if now, err := os.ReadFile(c.pid); err == nil && strings.TrimSpace(string(now)) == strconv.Itoa(daemon.Process.Pid) {
+	if c.named() == daemon.Process.Pid {
+		c.child, c.begun = daemon.Process.Pid, time.Now()
 		return daemon.Process.Release()
 	}
 	err := daemon.Wait()
@@ -273,18 +300,4 @@ func (c *controlled) reload(ctx context.Context) error {
 		return err
 	}
 	return syscall.Kill(pid, syscall.SIGHUP)
-}
-
-// detach gives up the standard output and error of this process, if it was
-// started by somebody who waits for that.
-func (p *process) detach() error {
-	if !p.o.Detach {
-		return nil
-	}
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	return errors.Join(syscall.Dup3(int(null.Fd()), 1, 0), syscall.Dup3(int(null.Fd()), 2, 0))
 }

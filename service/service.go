@@ -43,6 +43,7 @@ type Options struct {
 	// Of RunAPI and RunRegistry.
 	PIDFile string           // in place of pid_file in a file; of RunScrubber as a daemon and of Control too
 	Detach  bool             // standard output and error are given up once it works
+	Capture bool             // with Detach: they go to syslog, by logger; of Control too
 	Hangup  <-chan os.Signal // each one begins a new log file; nil means none
 	Ready   func(net.Addr)   // called once, when connections are taken; nil is fine
 
@@ -58,6 +59,10 @@ type Options struct {
 	Verbose bool // what was done is said
 
 	Replication Replication // of Replicate
+
+	// Of Control, for start.
+	Await   time.Duration // look so long whether what was started ends again
+	Respawn bool          // stay, and start again what ends without being told to
 
 	// Of RunScrubber, in place of scrubbing.
 	Restore       string // the ID of an image to take back from pending_delete

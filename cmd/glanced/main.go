@@ -15,8 +15,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -182,6 +184,9 @@ func (p *program) flags(o *service.Options, stderr io.Writer) *flag.FlagSet {
 	if p.name == "control" {
 		f.StringVar(&o.PIDFile, "pid-file", "", "the `file` that has the process number (default /var/run/glance/glance-SERVER.pid)")
 		f.DurationVar(&o.Timeout, "wait", 0, "how long to wait for the server to start or to end (default 1m)")
+		f.Func("await-child", "look for so many `seconds` whether the server ends again, and exit as it did", seconds(&o.Await))
+		f.BoolVar(&o.Respawn, "respawn", false, "stay, and start the server again when it ends without being told to")
+		f.BoolVar(&o.Capture, "capture-output", false, "send what the server writes to standard output and error to syslog, by logger")
 	}
 	if p.name == "replicator" {
 		replicatorFlags(f, o)
@@ -192,6 +197,7 @@ func (p *program) flags(o *service.Options, stderr io.Writer) *flag.FlagSet {
 	f.Func("config-dir", "read *.conf in this `directory`, after the files; may be repeated", add(&o.Dirs))
 	if p.daemon || p.name == "scrubber" {
 		f.BoolVar(&o.Detach, "detach", false, "give up standard output and error once it works")
+		f.BoolVar(&o.Capture, "capture-output", false, "with --detach: send them to syslog, by logger")
 		f.StringVar(&o.PIDFile, "pid-file", "", "write the process number to this `file`")
 	}
 	if p.job {
@@ -293,6 +299,18 @@ func (p *program) help(f *flag.FlagSet) {
 	}
 	fmt.Fprintf(f.Output(), "Usage of %s:\n", f.Name())
 	f.PrintDefaults()
+}
+
+// seconds returns a flag's function that sets a time.
+func seconds(d *time.Duration) func(string) error {
+	return func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 || n > 86400 {
+			return errors.New("want a number of seconds, at most 86400")
+		}
+		*d = time.Duration(n) * time.Second
+		return nil
+	}
 }
 
 // add returns a flag's function that appends to a list.
