@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,19 +30,24 @@ type app struct {
 	parallelism   int
 	serviceBinary string
 	nodes         []string // of the verbs of jobs: --node; none is all
+
+	checkTime time.Duration // for the services to answer after an apply; 0: the usual
 }
 
 // run runs glancectl with args and returns its exit code.
 func run(ctx context.Context, args []string, s streams) int {
-	a := &app{streams: s}
+	return (&app{streams: s}).run(ctx, args)
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
 	args = doubleDashes(root, args)
 	a.json = wantsJSON(args) // for mistakes on the command line, too
 	a.newView()
 	root.SetArgs(args)
-	root.SetIn(s.in)
-	root.SetOut(s.out)
-	root.SetErr(s.err)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
 	code := exitCode(err)
 	if !a.view.Complete() && code == exitOK {

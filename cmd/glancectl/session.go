@@ -143,7 +143,7 @@ func (a *app) open(path, operation string) (*session, error) {
 			}
 			return ""
 		},
-		Events: s.progress.Event,
+		Events: s.progress.Event, CheckTime: a.checkTime,
 	}
 	return s, nil
 }

@@ -17,16 +17,21 @@ import (
 )
 
 // A standInDaemon is what `glancectl apply --service-binary` installs in these
-// tests: this program, under the name of a daemon. It answers that it is well.
+// tests: this program, under the name of a daemon. It answers that it is well,
+// unless the proposal sets an option mute.
 func standInDaemon() {
 	text, err := os.ReadFile(os.Args[len(os.Args)-1])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	well := !bytes.Contains(text, []byte("\nmute = "))
 	for line := range bytes.Lines(text) {
 		if port, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("bind_port = ")); ok {
 			handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if !well {
+					w.WriteHeader(http.StatusServiceUnavailable)
+				}
 				fmt.Fprint(w, "OK")
 			})
 			fmt.Fprintln(os.Stderr, http.ListenAndServe("127.0.0.1:"+string(port), handler))

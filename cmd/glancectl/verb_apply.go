@@ -128,17 +128,18 @@ func (a *app) confirm(ctx context.Context, approve bool, question string) error 
 		return nil
 	}
 	fmt.Fprintf(a.err, "\n%s Only yes will do: ", question)
-	answer := make(chan string, 1)
+	answer := make(chan bool, 1)
 	go func() {
-		line, _ := bufio.NewReader(a.in).ReadString('\n')
-		answer <- strings.TrimSpace(line)
+		line, err := bufio.NewReader(a.in).ReadString('\n')
+		// What the end of the input cut off was not sent by anybody.
+		answer <- err == nil && strings.TrimSpace(line) == "yes"
 	}()
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(a.err)
 		return context.Cause(ctx)
-	case line := <-answer:
-		if line != "yes" {
+	case yes := <-answer:
+		if !yes {
 			return errDeclined
 		}
 		return nil

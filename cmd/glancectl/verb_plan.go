@@ -100,4 +100,4 @@ func (a *app) applyCommand(path string) string {
 }
 
 // errDeclined says that the person at the terminal did not want it.
-var errDeclined = errors.New("not applied: the answer was not yes")
+var errDeclined = errors.New("nothing was changed: the answer was not yes")
