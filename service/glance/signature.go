@@ -17,6 +17,8 @@ import (
 	"hash"
 	"math/big"
 	"strings"
+
+	"glancectl/service/glance/sect"
 )
 
 // The properties of a signed image. Without one of them it is not signed.
@@ -31,6 +33,9 @@ const (
 type Certificates interface {
 	// Certificate returns the certificate of an ID, as the caller of ctx may
 	// read it. ErrNotFound; what else the caller is to be told is a *Refusal.
+	// Its key may be one of package sect, for which x509 has no type. Whoever
+	// signed it is nobody's concern: it is as trustworthy as who keeps it, and
+	// whose ID of it the image has.
 	Certificate(ctx context.Context, id string) (*x509.Certificate, error)
 }
 
@@ -44,20 +49,32 @@ var signatureHashes = map[string]crypto.Hash{
 }
 
 // verifiers says for each type of key whether a key is of it, and whether a
-// signature is that of a sum.
+// signature is that of a sum. Of a key on a curve any curve will do, whichever
+// the type names: so it is with those who sign images.
 var verifiers = map[string]struct {
 	fits   func(key any) bool
 	verify func(key any, h crypto.Hash, sum, signature []byte) bool
 }{
 	"RSA-PSS":       {isRSA, verifyPSS},
 	"DSA":           {isDSA, verifyDSA},
+	"ECC_SECT409K1": {isECC, verifyECC},
+	"ECC_SECT409R1": {isECC, verifyECC},
+	"ECC_SECT571K1": {isECC, verifyECC},
+	"ECC_SECT571R1": {isECC, verifyECC},
 	"ECC_SECP384R1": {isECC, verifyECC},
 	"ECC_SECP521R1": {isECC, verifyECC},
 }
 
 func isRSA(key any) bool { _, ok := key.(*rsa.PublicKey); return ok }
 func isDSA(key any) bool { _, ok := key.(*dsa.PublicKey); return ok }
-func isECC(key any) bool { _, ok := key.(*ecdsa.PublicKey); return ok }
+
+func isECC(key any) bool {
+	switch key.(type) {
+	case *ecdsa.PublicKey, *sect.PublicKey:
+		return true
+	}
+	return false
+}
 
 // verifyPSS takes signatures with the longest salt that fits, and no others:
 // that is how images are signed.
@@ -68,6 +85,9 @@ func verifyPSS(key any, h crypto.Hash, sum, signature []byte) bool {
 }
 
 func verifyECC(key any, _ crypto.Hash, sum, signature []byte) bool {
+	if k, binary := key.(*sect.PublicKey); binary {
+		return k.Verify(sum, signature)
+	}
 	return ecdsa.VerifyASN1(key.(*ecdsa.PublicKey), sum, signature)
 }
 

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"glancectl/service/glance"
+	"glancectl/service/glance/sect"
 )
 
 // safe is certificates by ID.
@@ -131,6 +132,7 @@ func TestSignatures(t *testing.T) {
 		{"RSA and SHA-224", s.pss(t, data, crypto.SHA224, 256-2-28), "SHA-224", "RSA-PSS", "rsa", ""},
 		{"ECC", s.ecdsa(t, data, crypto.SHA384), "SHA-384", "ECC_SECP384R1", "ecc", ""},
 		{"DSA", s.dss(t, data, crypto.SHA256), "SHA-256", "DSA", "dsa", ""},
+		{"ECC of another curve than said", s.ecdsa(t, data, crypto.SHA384), "SHA-384", "ECC_SECT571K1", "ecc", ""},
 
 		{"other data", s.pss(t, data+"!", crypto.SHA256, longest), "SHA-256", "RSA-PSS", "rsa", "Signature verification failed"},
 		{"other data, ECC", s.ecdsa(t, data+"!", crypto.SHA384), "SHA-384", "ECC_SECP384R1", "ecc", "Signature verification failed"},
@@ -141,8 +143,9 @@ func TestSignatures(t *testing.T) {
 		{"nothing", "", "SHA-256", "RSA-PSS", "rsa", "Signature verification failed"},
 		{"MD5", good, "MD5", "RSA-PSS", "rsa", failed("Invalid signature hash method: MD5")},
 		{"SHA-1", good, "SHA-1", "RSA-PSS", "rsa", failed("Invalid signature hash method: SHA-1")},
-		{"another kind of key", good, "SHA-256", "ECC_SECT571K1", "rsa", failed("Invalid signature key type: ECC_SECT571K1")},
+		{"another kind of key", good, "SHA-256", "ECC_SECP256R1", "rsa", failed("Invalid signature key type: ECC_SECP256R1")},
 		{"a certificate of another key", good, "SHA-256", "RSA-PSS", "ecc", failed("Invalid public key type for signature key type: RSA-PSS")},
+		{"a certificate of no curve", good, "SHA-256", "ECC_SECT571K1", "rsa", failed("Invalid public key type for signature key type: ECC_SECT571K1")},
 		{"no base64", "abc", "SHA-256", "RSA-PSS", "rsa", failed("The signature data was not properly encoded using base64")},
 		{"no certificate", good, "SHA-256", "RSA-PSS", "none", failed("Certificate not found with ID: none")},
 		{"no certificate at all", good, "SHA-256", "RSA-PSS", "phrase", failed("Invalid certificate format: RAW")},
@@ -178,7 +181,7 @@ func TestSignatures(t *testing.T) {
 			t.Errorf("%s: images are %+v and %s; want them queued and without data", test.name, got, status)
 		}
 	}
-	if n := h.store.Len(); n != 2*6 {
+	if n := h.store.Len(); n != 2*7 {
 		t.Errorf("the store has %d objects; want those of the good ones", n)
 	}
 }
@@ -231,8 +234,14 @@ func TestSignaturesOfTheOriginal(t *testing.T) {
 	if err := json.Unmarshal(text, &made); err != nil || len(made) == 0 {
 		t.Fatalf("%d signatures, %v", len(made), err)
 	}
+	seen := make(map[string]bool)
 	for _, m := range made {
-		certificate, err := x509.ParseCertificate(m.Certificate)
+		seen[m.KeyType] = true
+		parse := x509.ParseCertificate
+		if strings.HasPrefix(m.KeyType, "ECC_SECT") {
+			parse = sect.ParseCertificate
+		}
+		certificate, err := parse(m.Certificate)
 		if err != nil {
 			t.Errorf("%s: %v", m.KeyType, err)
 			continue
@@ -244,6 +253,11 @@ func TestSignaturesOfTheOriginal(t *testing.T) {
 					"img_signature_certificate_uuid": "c"}
 			})
 			is(t, m.KeyType+" "+m.HashMethod, h.Upload(as(t, "member t1"), im.ID, strings.NewReader(data), glance.UploadOptions{}), want)
+		}
+	}
+	for _, kind := range []string{"RSA-PSS", "DSA", "ECC_SECT571K1", "ECC_SECT409K1", "ECC_SECT571R1", "ECC_SECT409R1", "ECC_SECP521R1", "ECC_SECP384R1"} {
+		if !seen[kind] {
+			t.Errorf("nothing was signed with a key of the type %s", kind)
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"glancectl/service/glance"
+	"glancectl/service/glance/sect"
 )
 
 // Options say where Barbican is.
@@ -127,9 +128,19 @@ func (k *Keys) Certificate(ctx context.Context, id string) (*x509.Certificate, e
 	if block, _ := pem.Decode(data); block != nil {
 		data = block.Bytes
 	}
-	c, err := x509.ParseCertificate(data)
+	c, err := parse(data)
 	if err != nil {
 		return nil, &glance.Refusal{Kind: glance.ErrInvalid, Message: "Invalid certificate format: it is not X.509"}
+	}
+	return c, nil
+}
+
+// parse reads a certificate whose key is one of Go's library or of package
+// sect.
+func parse(der []byte) (*x509.Certificate, error) {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return sect.ParseCertificate(der)
 	}
 	return c, nil
 }

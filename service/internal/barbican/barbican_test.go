@@ -7,17 +7,20 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"glancectl/service/glance"
+	"glancectl/service/glance/sect"
 )
 
 const (
@@ -28,6 +31,7 @@ const (
 	hidden   = "00000000-0000-4000-8000-000000000005"
 	moved    = "00000000-0000-4000-8000-000000000006"
 	noSecret = "00000000-0000-4000-8000-000000000007"
+	binary   = "00000000-0000-4000-8000-000000000008"
 )
 
 func certificate(t *testing.T) []byte {
@@ -44,6 +48,20 @@ func certificate(t *testing.T) []byte {
 	return der
 }
 
+// ofBinaryCurve is a certificate that x509 does not read.
+func ofBinaryCurve(t *testing.T) []byte {
+	t.Helper()
+	text, err := os.ReadFile("../../glance/sect/testdata/openssl.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var samples []struct{ Certificate []byte }
+	if err := json.Unmarshal(text, &samples); err != nil || len(samples) == 0 {
+		t.Fatalf("%d samples, %v", len(samples), err)
+	}
+	return samples[0].Certificate
+}
+
 // newBarbican starts a key manager that knows the secrets above, and is asked
 // with one token.
 func newBarbican(t *testing.T) *httptest.Server {
@@ -55,6 +73,7 @@ func newBarbican(t *testing.T) *httptest.Server {
 	}{
 		inDER:   {"certificate", "application/octet-stream", der},
 		inPEM:   {"certificate", "text/plain", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})},
+		binary:  {"certificate", "text/plain", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ofBinaryCurve(t)})},
 		aPhrase: {"passphrase", "text/plain", []byte("secret")},
 		garbage: {"certificate", "text/plain", []byte("secret")},
 	}
@@ -123,6 +142,20 @@ func TestCertificate(t *testing.T) {
 				t.Errorf("%s: Certificate(%s) = %v, %v", name, id, c, err)
 			}
 		}
+	}
+}
+
+func TestCertificateOfBinaryCurve(t *testing.T) {
+	k, err := New(Options{Endpoint: newBarbican(t).URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := k.Certificate(as(t, "t0ken"), binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.PublicKey.(*sect.PublicKey); !ok || c.NotAfter.Before(c.NotBefore) {
+		t.Errorf("Certificate = %+v; want a key on a binary curve, and dates", c)
 	}
 }
 
