@@ -58,6 +58,8 @@ func (b *BlockSpec) attr(name string) *AttrSpec {
 	return nil
 }
 
+const chosenBacking = "Every backing may be the one, as documented, and says so itself: the barclamp's code had one name for it, `file`, and its form left the choice out."
+
 const neverConfigurable = "The barclamp had it as a constant in its cron recipe."
 
 // language is the table. Nobody writes to it.
@@ -132,7 +134,7 @@ var language = []BlockSpec{
 	}},
 	{Path: "role.backing.file", Syntax: `backing "file"`, Meaning: "Image data in a directory of each node. It is the backing when no `backing` block is there.", Attrs: []AttrSpec{
 		{Name: "directory", Type: "path", Default: `"/var/lib/glance/images"`, Meaning: "Where image data is kept.", Barclamp: "filesystem_store_datadir"},
-		{Name: "default", Type: "bool", Implied: "true when it is the only backing", Meaning: "New images go here. One of several backings must say so.", Barclamp: "default_store"},
+		{Name: "default", Type: "bool", Implied: "true when it is the only backing", Meaning: "New images go here. One of several backings must say so.", Barclamp: "default_store", Departs: chosenBacking},
 	}},
 	{Path: "role.backing.swift", Syntax: `backing "swift"`, Meaning: "Image data in OpenStack Swift.", Attrs: []AttrSpec{
 		{Name: "auth_address", Type: "string", Default: `"127.0.0.1:8080/v1.0"`, Meaning: "Where to log in; the version in the path decides how (v1.0 or v3).", Barclamp: "swift_store_auth_address"},
@@ -140,7 +142,7 @@ var language = []BlockSpec{
 		{Name: "key", Type: "string", Default: `"glance"`, Secret: true, Meaning: "Its key.", Barclamp: "swift_store_key", Departs: "The documentation says `glance`, the barclamp's code `glance_key`; the documentation is followed. It is rendered into a file that only the service can read."},
 		{Name: "container", Type: "string", Default: `"glance"`, Meaning: "Container for image data.", Barclamp: "swift_store_container"},
 		{Name: "create_container", Type: "bool", Default: "false", Meaning: "Make the container when it is not there.", Barclamp: "swift_store_create_container_on_put"},
-		{Name: "default", Type: "bool", Implied: "true when it is the only backing", Meaning: "New images go here. One of several backings must say so.", Barclamp: "default_store"},
+		{Name: "default", Type: "bool", Implied: "true when it is the only backing", Meaning: "New images go here. One of several backings must say so.", Barclamp: "default_store", Departs: chosenBacking},
 	}},
 	{Path: "role.cache", Syntax: "cache", Meaning: "A cache of image data on each node. The jobs reaper, pruner and prefetcher are installed while it is enabled and removed when it is not.", Attrs: []AttrSpec{
 		{Name: "enabled", Type: "bool", Default: "false", Meaning: "Downloads fill the cache and are served from it.", Barclamp: "enable_caching", Departs: "It works without a Keystone too: the barclamp's templates had no pipeline for that."},

@@ -109,40 +109,6 @@ func TestTableIsComplete(t *testing.T) {
 	}
 }
 
-// TestBarclampParameters walks the parameters of the barclamp: every one has
-// its place in the language.
-func TestBarclampParameters(t *testing.T) {
-	want := []string{
-		"working_directory", "pid_directory", "notifier_strategy", "use_syslog", "images",
-		"default_store", "filesystem_store_datadir",
-		"swift_store_auth_address", "swift_store_user", "swift_store_key", "swift_store_container", "swift_store_create_container_on_put",
-		"enable_caching", "use_cachemanagement", "image_cache_datadir", "image_cache_grace_period", "image_cache_stall_timeout", "image_cache_max_size",
-		"mysql_instance", "sqlite_connection", "sql_idle_timeout",
-		"rabbitmq_instance", "use_keystone", "keystone_instance", "service_user", "service_password",
-	}
-	for _, element := range []string{"api", "registry", "scrubber", "reaper", "pruner", "prefetcher"} {
-		for _, name := range []string{"verbose", "debug", "log_file", "config_file"} {
-			want = append(want, element+"."+name)
-		}
-	}
-	for _, element := range []string{"api", "registry"} {
-		for _, name := range []string{"bind_open_address", "bind_port", "paste_ini"} {
-			want = append(want, element+"."+name)
-		}
-	}
-	have := map[string]bool{}
-	for _, b := range Language() {
-		for _, a := range b.Attrs {
-			have[a.Barclamp] = true
-		}
-	}
-	for _, name := range want {
-		if !have[name] {
-			t.Errorf("the barclamp's parameter %q has no place in the language", name)
-		}
-	}
-}
-
 // TestEveryAttribute takes each attribute of testdata/valid/full.hcl, which
 // must be all of the table. Without it the result is another one, so something
 // reads it; with a value of a wrong type it is reported, at its place; with

@@ -155,5 +155,6 @@ where following it would repeat a defect, this language decides as follows.
 * A Keystone that cannot be changed is a failure; the barclamp logged it and went on. A changed address changes the endpoints.
 * The database schema is brought up to date once for each deployment; the barclamp left that to the packages.
 * The element ` + "`cache`" + ` has a file of its own, ` + "`/etc/glance/glance-cache.conf`" + `; a later barclamp gave it the scrubber's by mistake.
+* ` + "`glance-manage -A TOKEN -H HOST index`" + ` lists images, as documented; in the barclamp's time only a program ` + "`glance`" + ` did.
 
 `
