@@ -33,6 +33,17 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
+// privateKey is a file with a new private key, that nobody knows.
+func privateKey(t *testing.T) string {
+	t.Helper()
+	key, _ := hosttest.NewKey(t)
+	block, err := ssh.MarshalPrivateKey(key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, "key", string(pem.EncodeToMemory(block)))
+}
+
 // openSession begins a session with the proposal in text.
 func openSession(t *testing.T, text string) *session {
 	t.Helper()
@@ -69,11 +80,7 @@ func TestSSHAttributes(t *testing.T) {
 	server := hosttest.NewServer(t)
 	silent := hosttest.NewServer(t)
 	silent.BlackHole.Store(true)
-	block, err := ssh.MarshalPrivateKey(func() any { key, _ := hosttest.NewKey(t); return key }(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stranger := write(t, "stranger", string(pem.EncodeToMemory(block)))
+	stranger := privateKey(t)
 	nobody := write(t, "known_hosts", "")
 
 	type set map[string]string
@@ -151,12 +158,8 @@ func TestConnectTimeout(t *testing.T) {
 	}
 	defer l.Close() // nobody accepts: the kernel alone answers
 	port := l.Addr().(*net.TCPAddr).Port
-	key, err := ssh.MarshalPrivateKey(func() any { key, _ := hosttest.NewKey(t); return key }(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := write(t, "p.hcl", sshProposal(fmt.Sprintf("port = %d\nconnect_timeout = 1\nprivate_key = %q\nknown_hosts = %q",
-		port, write(t, "key", string(pem.EncodeToMemory(key))), write(t, "known_hosts", "")), ""))
+		port, privateKey(t), write(t, "known_hosts", "")), ""))
 	var stderr bytes.Buffer
 	c := exec.Command("glancectl", "plan", p)
 	c.Stderr = &stderr

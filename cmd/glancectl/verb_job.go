@@ -97,7 +97,7 @@ func (a *app) openJobs(path, verb string, names []string) (*session, []*nodeJobs
 // the given names, or all.
 func (a *app) chooseJobs(p *proposals.Proposal, names []string) ([]*nodeJobs, error) {
 	if p.Glance == nil {
-		return nil, fmt.Errorf("proposal %s: it gives no node the role glance-server", p.Name)
+		return nil, noRole(p)
 	}
 	wanted := map[string]bool{}
 	for _, name := range names {
@@ -132,6 +132,11 @@ func (a *app) chooseJobs(p *proposals.Proposal, names []string) ([]*nodeJobs, er
 		out = append(out, &nodeJobs{node: node, jobs: jobs})
 	}
 	return out, nil
+}
+
+// noRole says that there is no node for a verb to look at.
+func noRole(p *proposals.Proposal) error {
+	return fmt.Errorf("proposal %s: it gives no node the role glance-server", p.Name)
 }
 
 // unknown says that there is no such thing, and which there are.

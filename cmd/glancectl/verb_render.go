@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -42,12 +43,15 @@ func (a *app) render(p *proposals.Proposal, dir, node string, secrets bool) erro
 	if secrets && dir == "" {
 		return errors.New("render: --show-secrets needs -o: passwords are written to files, not to the terminal")
 	}
-	nodes := []string{node}
-	if node == "" {
-		nodes = nil
-		if p.Glance != nil {
-			nodes = p.Glance.Nodes
+	if p.Glance == nil {
+		return noRole(p)
+	}
+	nodes := p.Glance.Nodes
+	if node != "" {
+		if !slices.Contains(nodes, node) {
+			return unknown("node", node, nodes)
 		}
+		nodes = []string{node}
 	}
 	for _, name := range nodes {
 		files, err := roles.Render(p, name, roles.Options{ShowSecrets: secrets})
