@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/go-git/go-git/v5"
@@ -64,4 +66,92 @@ func TestRevision(t *testing.T) {
 			file(filepath.Base(test.change), string(old))
 		}
 	}
+}
+
+// A repository is one with a proposal in it.
+type repository struct {
+	t    *testing.T
+	work *git.Worktree
+	file string // the proposal
+}
+
+// commit commits the proposal with more text at its end, and returns the
+// commit.
+func (r *repository) commit(more string) string {
+	r.t.Helper()
+	r.edit(more)
+	if _, err := r.work.Add(filepath.Base(r.file)); err != nil {
+		r.t.Fatal(err)
+	}
+	hash, err := r.work.Commit("proposal", &git.CommitOptions{Author: &object.Signature{Name: "t", Email: "t@example.org"}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return hash.String()
+}
+
+func (r *repository) edit(more string) {
+	r.t.Helper()
+	text, err := os.ReadFile(r.file)
+	if err == nil {
+		err = os.WriteFile(r.file, append(text, more...), 0o600)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// Plan, apply, status and the receipt name the revision of the proposal, and
+// whether its file differs from it. A proposal outside of a repository has
+// none, and works.
+func TestRevisionIsNamed(t *testing.T) {
+	t.Parallel()
+	p, root := localProposal(t)
+	binary := "--service-binary=" + standIn(t)
+	defer exec.Command("glancectl", "destroy", "--auto-approve", "--images", "--database", binary, p).Run() // no other test needs it
+	check := func(verb, says, json string, args ...string) {
+		t.Helper()
+		if code, said := ends(append([]string{verb, binary, p}, args...)...); code != exitOK || !strings.Contains(said, says) {
+			t.Errorf("%s: exit code %d; want %d and %q\n%s", verb, code, exitOK, says, said)
+		}
+		if code, said := ends(append([]string{verb, "--json", binary, p}, args...)...); code != exitOK || !strings.Contains(said, json) {
+			t.Errorf("%s --json: exit code %d; want %d and %s\n%s", verb, code, exitOK, json, said)
+		}
+	}
+	// applied applies, and checks what is known of it afterwards.
+	applied := func(says, json, receipt, status string) {
+		t.Helper()
+		check("apply", says, json, "--auto-approve")
+		text, err := os.ReadFile(filepath.Join(root, "var/lib/glancectl/p/receipt.toml"))
+		if err != nil || !strings.Contains(string(text), receipt) {
+			t.Errorf("receipt: %v; want %q in it:\n%s", err, receipt, text)
+		}
+		check("status", status, json)
+	}
+
+	outside := `"file":"` + p + `"}` // and no revision
+	check("plan", ", not in a git repository\n", outside)
+	applied(", not in a git repository\n", outside, "revision = ''\nmodified = false\n", " UTC, by glancectl ")
+
+	repo, err := git.PlainInit(filepath.Dir(p), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := repository{t: t, file: p}
+	if r.work, err = repo.Worktree(); err != nil {
+		t.Fatal(err)
+	}
+	first := r.commit("# one\n")
+	says, json := " at revision "+first[:10]+"\n", `"revision":"`+first[:10]+`"}`
+	check("plan", says, json)
+	applied(says, json, "revision = '"+first+"'\nmodified = false\n", ", revision "+first[:10]+", by glancectl ")
+
+	r.edit("# two\n")
+	says, json = " at revision "+first[:10]+", modified since\n", `"revision":"`+first[:10]+`","modified":true}`
+	check("plan", says, json)
+	applied(says, json, "revision = '"+first+"'\nmodified = true\n", ", revision "+first[:10]+", modified, by glancectl ")
+
+	second := r.commit("# three\n")
+	says, json = " at revision "+second[:10]+"\n", `"revision":"`+second[:10]+`"}`
+	applied(says, json, "revision = '"+second+"'\nmodified = false\n", ", revision "+second[:10]+", by glancectl ")
 }

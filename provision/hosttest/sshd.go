@@ -40,6 +40,10 @@ type Server struct {
 	LastUser     atomic.Value // string: who logged in last
 	Sessions     atomic.Int64 // commands begun
 
+	// Names are addresses, as HOST:PORT, that only this machine knows, with
+	// where they lead. It is set before the first login.
+	Names map[string]string
+
 	t        *testing.T
 	dir      string
 	client   ssh.PublicKey
@@ -231,6 +235,9 @@ func (s *Server) forward(nc ssh.NewChannel, network, address string) {
 	if s.NoForwarding.Load() {
 		_ = nc.Reject(ssh.Prohibited, "administratively prohibited")
 		return
+	}
+	if known, ok := s.Names[address]; ok {
+		address = known
 	}
 	to, err := net.Dial(network, address)
 	if err != nil {

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"glancectl/provision/hosttest"
+)
+
+// A doorkeeper is a Keystone that lets nobody in, and remembers who came.
+type doorkeeper struct {
+	mu   sync.Mutex
+	came []string // each as user@domain:password in project@domain
+}
+
+func (k *doorkeeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if r.Method == http.MethodGet {
+		fmt.Fprint(w, `{"version": {"id": "v3.14"}}`)
+		return
+	}
+	type named struct {
+		Name     string
+		Password string
+		Domain   struct{ Name string }
+	}
+	var login struct {
+		Auth struct {
+			Identity struct {
+				Password struct{ User named }
+			}
+			Scope struct{ Project named }
+		}
+	}
+	err := json.NewDecoder(r.Body).Decode(&login)
+	user, project := login.Auth.Identity.Password.User, login.Auth.Scope.Project
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.came = append(k.came, fmt.Sprintf("%s@%s:%s in %s@%s", user.Name, user.Domain.Name, user.Password, project.Name, project.Domain.Name))
+	if err != nil {
+		k.came = append(k.came, err.Error())
+	}
+	w.WriteHeader(http.StatusUnauthorized)
+	fmt.Fprint(w, `{"error": {"code": 401, "message": "The request you have made requires authentication."}}`)
+}
+
+// withoutOpenStack is the environment of the test without what OpenStack's
+// clients read.
+func withoutOpenStack(more ...string) []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "OS_") {
+			env = append(env, v)
+		}
+	}
+	return append(env, more...)
+}
+
+// The administrator of a Keystone comes from the proposal, its variables, the
+// environment of glancectl, or an openrc or clouds.yaml on the node of the
+// Keystone. With a node the Keystone is reached through it: its name means
+// nothing here.
+func TestAdministrator(t *testing.T) {
+	k := new(doorkeeper)
+	server := httptest.NewServer(k)
+	t.Cleanup(server.Close)
+	node := hosttest.NewServer(t)
+	node.Names = map[string]string{"keystone.invalid:5000": server.Listener.Addr().String()}
+	through := "node = \"auth\"\nauth_url = \"http://keystone.invalid:5000/v3\"\n"
+	direct := fmt.Sprintf("auth_url = %q\n", server.URL+"/v3")
+
+	openrc := write(t, "openrc", "export OS_USERNAME=rooty\nexport OS_PASSWORD='from openrc'\nexport OS_PROJECT_NAME=ops\nexport OS_USER_DOMAIN_NAME=People\nexport OS_PROJECT_DOMAIN_NAME=Things\n")
+	clouds := write(t, "clouds.yaml", "clouds:\n  one:\n    auth: {username: rooty, password: from clouds, project_name: ops, user_domain_name: People, project_domain_name: Things}\n  two:\n    auth: {username: other, password: other, project_name: other}\n")
+	for _, test := range []struct {
+		name, keystone string
+		env, args      []string
+		want           string
+	}{
+		{
+			name: "proposal", keystone: direct + "admin {\nusername = \"rooty\"\npassword = \"in clear text\"\nproject = \"ops\"\nuser_domain = \"People\"\nproject_domain = \"Things\"\n}",
+			want: "rooty@People:in clear text in ops@Things",
+		},
+		{
+			name: "variable", keystone: direct + "admin {\nusername = \"rooty\"\npassword = var.secret\n}",
+			args: []string{"-var", "secret=of the variable"}, want: "rooty@Default:of the variable in admin@Default",
+		},
+		{
+			name: "environment", keystone: direct, want: "rooty@People:from the environment in ops@Things",
+			env: []string{"OS_USERNAME=rooty", "OS_PASSWORD=from the environment", "OS_PROJECT_NAME=ops", "OS_USER_DOMAIN_NAME=People", "OS_PROJECT_DOMAIN_NAME=Things"},
+		},
+		{
+			name: "short environment, through the node", keystone: through, want: "rooty@Default:from the environment in admin@Default",
+			env: []string{"OS_USERNAME=rooty", "OS_PASSWORD=from the environment"},
+		},
+		{
+			name: "openrc", keystone: through + fmt.Sprintf("admin { openrc = %q }", openrc), want: "rooty@People:from openrc in ops@Things",
+			env: []string{"OS_USERNAME=not", "OS_PASSWORD=these"},
+		},
+		{
+			name: "clouds.yaml", keystone: through + fmt.Sprintf("admin {\nclouds_yaml = %q\ncloud = \"one\"\n}", clouds), want: "rooty@People:from clouds in ops@Things",
+			env: []string{"OS_USERNAME=not", "OS_PASSWORD=these"},
+		},
+	} {
+		k.came = nil
+		p := write(t, "p.hcl", fmt.Sprintf(`variable "secret" {
+  sensitive = true
+  default   = "unused"
+}
+proposal "p" {
+  node "here" {
+    address    = "127.0.0.2"
+    connection = "local"
+    init       = "process"
+    root       = %q
+  }
+  node "auth" {
+    address = "127.0.0.1"
+    ssh {
+      port        = %d
+      private_key = %q
+      known_hosts = %q
+    }
+  }
+  keystone "main" {
+    %s
+  }
+  role "glance-server" { nodes = ["here"] }
+}
+`, filepath.Join(t.TempDir(), "root"), node.Port, node.KeyFile, node.KnownHosts, test.keystone))
+		c := exec.Command("glancectl", append([]string{"plan", "--service-binary=" + standIn(t), p}, test.args...)...)
+		c.Env = withoutOpenStack(test.env...)
+		out, err := c.CombinedOutput()
+		if err == nil || len(k.came) == 0 {
+			t.Errorf("%s: plan = %v; nobody has come to the Keystone\n%s", test.name, err, out)
+			continue
+		}
+		for _, got := range k.came {
+			if got != test.want {
+				t.Errorf("%s: %q has come; want %q", test.name, got, test.want)
+			}
+		}
+		_, password, _ := strings.Cut(test.want, ":")
+		password, _, _ = strings.Cut(password, " in ")
+		if text := string(out); !strings.Contains(text, "rooty") || strings.Contains(text, password) {
+			t.Errorf("%s: plan must say who was refused, and no password:\n%s", test.name, text)
+		}
+	}
+}
