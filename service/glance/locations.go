@@ -307,7 +307,7 @@ func (s *Images) locate(ctx context.Context, given NewLocation) (Location, int64
 		return Location{}, 0, noData(err)
 	}
 	if err := s.admit(ctx, "", size); err != nil {
-		return Location{}, 0, refuseLocation(err)
+		return Location{}, 0, overflow(err)
 	}
 	return s.described(store.at(given.URL), given), size, nil
 }

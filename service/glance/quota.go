@@ -161,8 +161,9 @@ var (
 	errOverQuota = fmt.Errorf("more than user_storage_quota: %w", ErrTooLarge)
 )
 
-// refuseLocation says of an error that it keeps an image from a location.
-func refuseLocation(err error) error {
+// overflow says of an error that it keeps an image from a location, or from data
+// through version 1.
+func overflow(err error) error {
 	if errors.Is(err, errOverQuota) {
 		return refuse(ErrTooLarge, "Denying attempt to upload image because it exceeds the quota: %v", err)
 	}

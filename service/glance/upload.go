@@ -90,7 +90,7 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 		// Whoever is over both is told of the quota, as ever.
 		err := cmp.Or(s.admit(ctx, id, o.Size), tooLarge())
 		s.notify(ctx, Event{Type: "image.upload", Image: before, Err: err})
-		return incoming(id, err)
+		return s.incoming(id, err, o)
 	}
 	if err := s.claim(ctx, before, saving); err != nil {
 		return err
@@ -104,12 +104,24 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 			to = Killed
 		}
 		s.release(context.WithoutCancel(ctx), saving, to, err)
-		return incoming(id, err)
+		return s.incoming(id, err, o)
 	}
 	s.notify(ctx, Event{Type: "image.upload", Image: active})
 	s.notify(ctx, Event{Type: "image.activate", Image: active})
 	s.notify(ctx, Event{Type: "image.update", Image: active})
 	return nil
+}
+
+// incoming is the function of that name, but says to clients of version 1, where
+// images are killed, what they have always been told.
+func (s *Images) incoming(id ID, err error, o UploadOptions) error {
+	switch {
+	case o.Kill && errors.Is(err, errOverCap):
+		return refuse(ErrTooLarge, "Denying attempt to upload image larger than %d bytes.", s.o.MaxSize)
+	case o.Kill && errors.Is(err, errOverQuota):
+		return overflow(err)
+	}
+	return incoming(id, err)
 }
 
 // incoming says of an error how it came about while a client was sending the

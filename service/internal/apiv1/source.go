@@ -2,6 +2,7 @@ package apiv1
 
 import (
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
@@ -204,10 +205,10 @@ func (a *API) upload(r *http.Request, im *glance.Image, m *meta) error {
 		return nil
 	case errors.Is(err, glance.ErrGone) && refused && a.gone(r, im):
 		return v1wire.Refused(http.StatusPreconditionFailed, "%s", refusal.Message)
-	case errors.Is(err, glance.ErrTooLarge):
-		return v1wire.Refused(http.StatusRequestEntityTooLarge, "Denying attempt to upload image larger than %d bytes.", a.o.MaxSize)
 	case errors.Is(err, glance.ErrConflict):
 		return v1wire.Detailed(http.StatusConflict, "Cannot upload to an unqueued image")
+	case faultOf(err).Code == http.StatusInternalServerError:
+		return fmt.Errorf("%w: %w", v1wire.Refused(http.StatusInternalServerError, "Failed to upload image %s", im.ID), err)
 	}
 	return err
 }
