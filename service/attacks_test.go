@@ -117,7 +117,7 @@ func functions(t *testing.T, dir string) map[string]bool {
 // package that limits it, the daemons by the tool that an operator calls, and
 // both get their arguments in a list.
 func TestNoShell(t *testing.T) {
-	starters := []string{"internal/qemuimg/qemuimg.go", "control.go"}
+	starters := []string{"internal/qemuimg/qemuimg.go", "control.go", "respawn.go"}
 	for _, dir := range []string{".", "internal", "glance"} {
 		for _, pkg := range packages(t, dir) {
 			for name, imports := range sources(t, pkg) {
