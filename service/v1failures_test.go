@@ -27,7 +27,7 @@ func bothWays(t *testing.T, f func(t *testing.T, s *site, open func(options stri
 					r := start(t, service.RunRegistry, service.Options{Files: []string{s.conf("registry", login)}})
 					options = registryOptions(t, r.url) + options
 				}
-				return start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", "[DEFAULT]\n"+options+login)}})
+				return start(t, service.RunAPI, service.Options{Files: []string{s.conf("api", login+"[DEFAULT]\n"+options)}})
 			})
 		})
 	}
