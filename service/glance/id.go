@@ -4,19 +4,35 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 )
-
-var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 
 // ParseID returns s as an ID if it is a UUID with hyphens, in the case it was
 // written in. An ID is safe as a file name and in a URL. The error is an
 // ErrInvalid.
 func ParseID(s string) (ID, error) {
-	if !uuid.MatchString(s) {
+	if !isUUID(s) {
 		return "", fmt.Errorf("image ID %q: not a UUID: %w", s, ErrInvalid)
 	}
 	return ID(s), nil
+}
+
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // NewUUID returns a random UUID in lower case.

@@ -143,7 +143,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 		if !rt.match(r.URL.Path, r.SetPathValue) {
 			continue
 		}
-		allowed := make([]string, 0, len(rt.methods))
+		var allowed []string
 		for _, m := range rt.methods {
 			if m.name != r.Method && m.name != anyMethod {
 				allowed = append(allowed, m.name)

@@ -235,19 +235,35 @@ var identityHeaders = []string{
 	"x-token-info", "x-auth-key", "openstack-system-scope",
 }
 
-// stripIdentity removes every header that claims an identity. Underscores
-// count as dashes, as they do for servers behind a gateway.
+// stripIdentity removes every header that claims an identity.
 func stripIdentity(h http.Header) {
 	for name := range h {
-		if first := name[:min(1, len(name))]; first != "X" && first != "O" && first != "x" && first != "o" {
-			continue // as all of them begin
-		}
-		plain := strings.ReplaceAll(strings.ToLower(name), "_", "-")
 		for _, claim := range identityHeaders {
-			if strings.HasPrefix(plain, claim) {
+			if begins(name, claim) {
 				delete(h, name)
 				break
 			}
 		}
 	}
+}
+
+// begins reports whether a header's name begins so. Underscores count as
+// dashes, as they do for servers behind a gateway.
+func begins(name, claim string) bool {
+	if len(name) < len(claim) {
+		return false
+	}
+	for i := range len(claim) {
+		c := name[i]
+		switch {
+		case c == '_':
+			c = '-'
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		if c != claim[i] {
+			return false
+		}
+	}
+	return true
 }

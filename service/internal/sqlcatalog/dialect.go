@@ -25,8 +25,8 @@ type dialect struct {
 	// exactly compares a text column with a parameter byte by byte. MySQL's
 	// collation takes "A" and "a" for the same.
 	exactly string
-	// hidden writes a column so that no index on it is used.
-	hidden string
+	// hidden stands before and behind a column so that no index on it is used.
+	hidden [2]string
 	// join joins a table that is looked at for each row of the one before it,
 	// never the other way round.
 	join string
@@ -46,7 +46,7 @@ var (
 	sqlite = dialect{
 		name:    "sqlite",
 		exactly: "%[1]s = ?",
-		hidden:  "+%s",
+		hidden:  [2]string{"+", ""},
 		join:    "CROSS JOIN",
 		reclaim: " ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, request_id = excluded.request_id, updated_at = excluded.updated_at",
 		tables:  `SELECT name FROM sqlite_master WHERE type = 'table'`,
@@ -57,7 +57,7 @@ var (
 		name:      "mysql",
 		forUpdate: " FOR UPDATE",
 		exactly:   "CAST(%[1]s AS BINARY) = CAST(? AS BINARY)",
-		hidden:    "COALESCE(%s)",
+		hidden:    [2]string{"COALESCE(", ")"},
 		join:      "STRAIGHT_JOIN",
 		inOrder:   " FORCE INDEX FOR ORDER BY (%s)",
 		reclaim:   " ON DUPLICATE KEY UPDATE owner = VALUES(owner), request_id = VALUES(request_id), updated_at = VALUES(updated_at)",
@@ -74,7 +74,7 @@ func (d dialect) same(column string) string { return fmt.Sprintf(d.exactly, colu
 // hide returns a column in a form that keeps the planner off its indexes: for
 // columns where nearly every row has the same value, which the planner of
 // SQLite does not know and that of MariaDB does not mind.
-func (d dialect) hide(column string) string { return fmt.Sprintf(d.hidden, column) }
+func (d dialect) hide(column string) string { return d.hidden[0] + column + d.hidden[1] }
 
 // sqlTime is how SQLAlchemy writes a time into SQLite. It compares as text.
 const sqlTime = "2006-01-02 15:04:05.000000"

@@ -16,15 +16,19 @@ import (
 const (
 	// flights is how many statements of a gatherer are under way at once.
 	flights = 2
+	// crowd is how many have to wait before a statement begins beside another: one
+	// for many costs the database and the service less than some for few, and those
+	// who wait go when the other one has ended.
+	crowd = 3
 	// alone is after how long an image is asked for without the others: a
 	// connection that hangs must not keep everybody waiting.
 	alone = 50 * time.Millisecond
 )
 
-// A gatherer asks for many images at once. As long as the database has little
+// A gatherer asks for many images at once. As long as the database has nothing
 // to do, every image is asked for at once, with those that are asked for in the
 // same moment; those that are wanted while it is busy go together in the next
-// statement. An image is never asked for before it is wanted: what somebody has
+// statement, beside the one that is under way if they are a crowd. An image is never asked for before it is wanted: what somebody has
 // changed before is seen.
 type gatherer struct {
 	// read returns those of the images that there are.
@@ -39,6 +43,7 @@ type gatherer struct {
 // A want is an image that somebody waits for.
 type want struct {
 	id   glance.ID
+	key  glance.ID     // id, folded
 	done chan struct{} // closed when the rest is set
 	im   *glance.Image // nil if there is none
 	err  error
@@ -47,9 +52,13 @@ type want struct {
 	crowded bool        // others were asked for in the same statement; set before done is closed
 }
 
+func newWant(id glance.ID) *want {
+	return &want{id: id, key: folded(id), done: make(chan struct{})}
+}
+
 // get returns an image that nobody else has, nil if there is none.
 func (g *gatherer) get(ctx context.Context, id glance.ID) (*glance.Image, error) {
-	w := &want{id: id, done: make(chan struct{})}
+	w := newWant(id)
 	if g.add(w) {
 		g.fly(ctx)
 	}
@@ -83,7 +92,7 @@ func (g *gatherer) take(ctx context.Context, w *want) (*glance.Image, error) {
 
 // single asks for one image without the others.
 func (g *gatherer) single(ctx context.Context, id glance.ID) (*glance.Image, error) {
-	own := &want{id: id, done: make(chan struct{})}
+	own := newWant(id)
 	g.serve(ctx, []*want{own})
 	return own.im, own.err
 }
@@ -96,7 +105,7 @@ func (g *gatherer) add(w *want) bool {
 		g.waiting = stay(g.waiting)
 	}
 	g.waiting = append(g.waiting, w)
-	if g.flying == flights || g.boarding {
+	if g.flying == flights || g.boarding || g.flying > 0 && len(g.waiting) < crowd {
 		return false
 	}
 	g.flying++
@@ -156,8 +165,8 @@ func (g *gatherer) serve(ctx context.Context, batch []*want) {
 	ids := make([]glance.ID, 0, len(batch))
 	wanted := make(map[glance.ID]bool, len(batch))
 	for _, w := range batch {
-		if !wanted[folded(w.id)] {
-			wanted[folded(w.id)] = true
+		if !wanted[w.key] {
+			wanted[w.key] = true
 			ids = append(ids, w.id)
 		}
 	}
@@ -173,11 +182,11 @@ func (g *gatherer) serve(ctx context.Context, batch []*want) {
 	}
 	for _, w := range batch {
 		w.err, w.crowded = err, crowded
-		im := found[folded(w.id)]
-		if im != nil && !wanted[folded(w.id)] { // the first has the image, the others copies
+		im := found[w.key]
+		if im != nil && !wanted[w.key] { // the first has the image, the others copies
 			im = im.Clone()
 		}
-		w.im, wanted[folded(w.id)] = im, false
+		w.im, wanted[w.key] = im, false
 	}
 	for _, w := range batch { // from here on the images are theirs
 		close(w.done)
