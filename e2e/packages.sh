@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the tests need and that are missing.
 set -euo pipefail
-want="mmdebstrap systemd-container iproute2 openssh-client mariadb-server-core gcc libc6-dev qemu-utils"
+want="mmdebstrap systemd-container iproute2 openssh-client mariadb-server-core gcc libc6-dev qemu-utils zsh fish"
 missing=
 for p in $want; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
