@@ -106,6 +106,14 @@ fi
 
 step "programs"
 make --no-print-directory build
+inside=$(bin/glancectl version --json)
+case $inside in
+*'"services":["amd64","arm64"]'*) ;;
+*)
+	printf 'bin/glancectl has not the service for amd64 and arm64 inside:\n%s\n' "$inside"
+	exit 1
+	;;
+esac
 
 step "format, vet, staticcheck and unit tests; beside them the tests with machines"
 computing &

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -76,18 +77,36 @@ func read(t *testing.T, open func() (io.ReadCloser, error)) string {
 }
 
 // TestBundledSums reads every program inside this build and compares it with
-// its sum; a bare clone has none.
+// its sum; a bare clone has none. Each is for its architecture, and needs
+// nothing of a machine but its kernel.
 func TestBundledSums(t *testing.T) {
 	get := Services()
 	for _, arch := range Architectures() {
-		p, err := get(arch)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum, n := inflate(t, p)
-		if sum != p.SHA256 || n != p.Size {
-			t.Errorf("%s: program is %s, %d bytes; its sum file says %s, %d", arch, sum, n, p.SHA256, p.Size)
-		}
+		t.Run(arch, func(t *testing.T) {
+			p, err := get(arch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum, n := inflate(t, p)
+			if sum != p.SHA256 || n != p.Size {
+				t.Errorf("program is %s, %d bytes; its sum file says %s, %d", sum, n, p.SHA256, p.Size)
+			}
+			f, err := elf.NewFile(strings.NewReader(read(t, p.Plain)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if machines[f.Machine] != arch || f.Class != elf.ELFCLASS64 {
+				t.Errorf("program is %v for %v; want it for %s", f.Class, f.Machine, arch)
+			}
+			for _, p := range f.Progs {
+				if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+					t.Errorf("program has a segment %v; want it linked statically", p.Type)
+				}
+			}
+			if libs, err := f.ImportedLibraries(); err != nil || len(libs) > 0 {
+				t.Errorf("program needs %q, %v; want it linked statically", libs, err)
+			}
+		})
 	}
 }
 
