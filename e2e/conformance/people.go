@@ -158,19 +158,19 @@ func (id *identity) environments() map[string]map[string]string {
 	return all
 }
 
-// register makes url known as the image service of the lab's region.
-func (id *identity) register(ctx context.Context, url string) error {
+// register makes url known as the service of a type in the lab's region.
+func (id *identity) register(ctx context.Context, kind, name, url string) error {
 	enabled := true
 	made, err := services.Create(ctx, id.client, services.CreateOpts{
-		Type: "image", Enabled: &enabled, Extra: map[string]any{"name": "glance"},
+		Type: kind, Enabled: &enabled, Extra: map[string]any{"name": name},
 	}).Extract()
 	if err != nil {
-		return fmt.Errorf("service: %w", err)
+		return fmt.Errorf("service %s: %w", name, err)
 	}
 	for _, a := range []gophercloud.Availability{gophercloud.AvailabilityPublic, gophercloud.AvailabilityInternal, gophercloud.AvailabilityAdmin} {
-		opts := endpoints.CreateOpts{Name: "glance", Availability: a, Region: lab.Region, URL: url, ServiceID: made.ID}
+		opts := endpoints.CreateOpts{Name: name, Availability: a, Region: lab.Region, URL: url, ServiceID: made.ID}
 		if _, err := endpoints.Create(ctx, id.client, opts).Extract(); err != nil {
-			return fmt.Errorf("%s endpoint: %w", a, err)
+			return fmt.Errorf("%s endpoint of %s: %w", a, name, err)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -37,6 +38,10 @@ type Site struct {
 	bin     string // glanced
 	dir     string // of glanced's files
 	process *exec.Cmd
+
+	keys    chan struct{}     // closed when Barbican answers, or will not
+	signed  map[string]string // what scripts can name of it then
+	keyless error             // why it will not
 	log     *os.File
 	dbs     []*sql.DB
 }
@@ -62,9 +67,14 @@ func (s *Site) prepare(ctx context.Context) error {
 	if s.identity, err = populate(ctx, s.Lab); err != nil {
 		return fmt.Errorf("fill Keystone: %w", err)
 	}
-	if err := s.identity.register(ctx, "http://"+oursAddr); err != nil {
+	if err := s.identity.register(ctx, "image", "glance", "http://"+oursAddr); err != nil {
 		return err
 	}
+	s.keys = make(chan struct{})
+	go func() {
+		defer close(s.keys)
+		s.signed, s.keyless = s.startKeys(ctx)
+	}()
 	_, err = s.Lab.Run(ctx, lab.PeerNode, `mysql -e "CREATE DATABASE glanced CHARACTER SET utf8; GRANT ALL ON glanced.* TO glance@'%'"`)
 	if err != nil {
 		return err
@@ -85,6 +95,9 @@ func (s *Site) prepare(ctx context.Context) error {
 // Close ends both servers and the lab.
 func (s *Site) Close() error {
 	err := s.stop()
+	if s.keys != nil {
+		<-s.keys
+	}
 	for _, db := range s.dbs {
 		err = errors.Join(err, db.Close())
 	}
@@ -105,7 +118,11 @@ func (s *Site) Start(ctx context.Context, c peer.Config, vars map[string]string)
 		Name: "original", Addr: strings.TrimPrefix(peer.URL, "http://"), Tokens: s.identity.tokens, Vars: with(s.identity.vars, vars),
 		Hide: map[string]string{strings.TrimPrefix(peer.URL, "http://"): "<host>", peer.DataDir: "<dir>"},
 	}
-	return errors.Join(s.StartOurs(ctx, c, vars), <-started)
+	err := errors.Join(s.StartOurs(ctx, c, vars), <-started)
+	<-s.keys
+	maps.Copy(s.original.Vars, s.signed)
+	maps.Copy(s.ours.Vars, s.signed)
+	return errors.Join(err, s.keyless)
 }
 
 // StartOurs is Start for glanced alone.

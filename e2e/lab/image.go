@@ -72,12 +72,14 @@ func databaseImage() image {
 	return image{name: "database", below: &node, packages: []string{"mariadb-server"}, script: databaseScript}
 }
 
+// keystoneImage has a Keystone, and a Barbican that does not run.
 func keystoneImage() image {
 	database := databaseImage()
 	return image{
 		name: "keystone", below: &database,
 		packages: []string{
 			"keystone", "python3-openstackclient", "python3-glanceclient", "python3-pymysql", "uwsgi-plugin-python3",
+			"barbican-api",
 		},
 		script:  keystoneScript,
 		prepare: keystonePrepare,

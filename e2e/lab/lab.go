@@ -1,9 +1,9 @@
 // Package lab runs real machines for tests and for trying a proposal by hand:
 // Debian systems with systemd, sshd and cron, booted by systemd-nspawn, each
 // in a network namespace of its own behind one bridge. A database node has
-// MariaDB, an authentication node has Keystone and the OpenStack clients, a
-// peer node has the original OpenStack Glance with a MariaDB, a message queue
-// node has RabbitMQ.
+// MariaDB, an authentication node has Keystone, the OpenStack clients and a
+// Barbican that is off, a peer node has the original OpenStack Glance with a
+// MariaDB, a message queue node has RabbitMQ.
 //
 // It needs root on Debian. The end-to-end tests and the command e2e/cmd/lab
 // use it. It knows nothing of image services: what is tested comes from
@@ -38,8 +38,9 @@ const (
 	Operator       = "ops" // an ordinary user on every node who may sudo without a password
 	Region         = "RegionOne"
 	AuthURL        = "http://10.77.0.5:5000/v3"
-	AdminOpenrc    = "/root/openrc"      // on the Keystone's node
-	DemoOpenrc     = "/root/demo-openrc" // of user demo, role member on project demo
+	BarbicanURL    = "http://10.77.0.5:9311" // when somebody has started it
+	AdminOpenrc    = "/root/openrc"          // on the Keystone's node
+	DemoOpenrc     = "/root/demo-openrc"     // of user demo, role member on project demo
 	MaxImageNodes  = 100
 	databaseNumber = 4
 	keystoneNumber = 5
