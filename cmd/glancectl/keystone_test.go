@@ -52,6 +52,15 @@ func (k *doorkeeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `{"error": {"code": 401, "message": "The request you have made requires authentication."}}`)
 }
 
+// callers returns who came since it was asked last.
+func (k *doorkeeper) callers() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	came := k.came
+	k.came = nil
+	return came
+}
+
 // withoutOpenStack is the environment of the test without what OpenStack's
 // clients read.
 func withoutOpenStack(more ...string) []string {
@@ -109,7 +118,6 @@ func TestAdministrator(t *testing.T) {
 			env: []string{"OS_USERNAME=not", "OS_PASSWORD=these"},
 		},
 	} {
-		k.came = nil
 		p := write(t, "p.hcl", fmt.Sprintf(`variable "secret" {
   sensitive = true
   default   = "unused"
@@ -138,11 +146,12 @@ proposal "p" {
 		c := exec.Command("glancectl", append([]string{"plan", "--service-binary=" + standIn(t), p}, test.args...)...)
 		c.Env = withoutOpenStack(test.env...)
 		out, err := c.CombinedOutput()
-		if err == nil || len(k.came) == 0 {
+		came := k.callers()
+		if err == nil || len(came) == 0 {
 			t.Errorf("%s: plan = %v; nobody has come to the Keystone\n%s", test.name, err, out)
 			continue
 		}
-		for _, got := range k.came {
+		for _, got := range came {
 			if got != test.want {
 				t.Errorf("%s: %q has come; want %q", test.name, got, test.want)
 			}

@@ -179,7 +179,7 @@ func (r Binary) Queries() []provision.Query {
 func (r Binary) Observe(_ context.Context, _ provision.Reader, f *provision.Facts) ([]provision.Change, error) {
 	p, err := r.Source(f.Arch)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r.Path, err)
+		return nil, err
 	}
 	want := wanted{path: r.Path, mode: r.Mode, sum: p.SHA256}
 	want.owner, want.group = owner(f, r.Owner, r.Group)
