@@ -12,7 +12,11 @@ import (
 
 // Data is the data of an image that the caller may read.
 type Data struct {
-	Image  *Image
+	Image *Image
+	// Receiver is the address of the client, for whoever is told that the data
+	// was sent; it stays empty with version 2, which does not tell.
+	Receiver string
+
 	images *Images
 	prefer []string // IDs of stores
 }

@@ -20,6 +20,7 @@ type Event struct {
 	Task   *Task   // for task.*, which have no Image
 	Store  string  // for image.prepare: the ID of the store, if stores have names
 	Sent   int64   // for image.send: bytes
+	To     string  // for image.send: the address of who got them, if that is told
 	Err    error   // set when the event is about a failure
 }
 
@@ -58,7 +59,7 @@ var errTruncated = errors.New("the data was not sent to its end")
 // Sent notes that n bytes of the data were sent to the caller, who was to get
 // all of them or, else, fewer than it asked for.
 func (d *Data) Sent(ctx context.Context, n int64, all bool) {
-	e := Event{Type: "image.send", Image: d.Image, Sent: n}
+	e := Event{Type: "image.send", Image: d.Image, Sent: n, To: d.Receiver}
 	if !all {
 		e.Err = errTruncated
 	}

@@ -95,7 +95,7 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 	if err := s.claim(ctx, before, saving); err != nil {
 		return err
 	}
-	s.notify(ctx, Event{Type: "image.update", Image: saving})
+	s.notifyUpdate(ctx, saving, o)
 	s.notify(ctx, Event{Type: "image.prepare", Image: saving, Store: store.ID})
 	active, err := s.receive(ctx, store, saving, incomingData{r, o})
 	if err != nil {
@@ -108,8 +108,16 @@ func (s *Images) Upload(ctx context.Context, id ID, r io.Reader, o UploadOptions
 	}
 	s.notify(ctx, Event{Type: "image.upload", Image: active})
 	s.notify(ctx, Event{Type: "image.activate", Image: active})
-	s.notify(ctx, Event{Type: "image.update", Image: active})
+	s.notifyUpdate(ctx, active, o)
 	return nil
+}
+
+// notifyUpdate tells that an upload has changed an image, which version 1 has
+// never called an update.
+func (s *Images) notifyUpdate(ctx context.Context, im *Image, o UploadOptions) {
+	if !o.Kill {
+		s.notify(ctx, Event{Type: "image.update", Image: im})
+	}
 }
 
 // incoming is the function of that name, but says to clients of version 1, where

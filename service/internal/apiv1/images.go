@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -135,8 +136,17 @@ func (a *API) data(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Length", strconv.FormatInt(*im.Size, 10))
 	w.WriteHeader(http.StatusOK)
 	sent := a.send(w, r, rc, *im.Size)
+	data.Receiver = host(r)
 	data.Sent(r.Context(), sent, sent == *im.Size)
 	return nil
+}
+
+// host returns the address of the client, without its port.
+func host(r *http.Request) string {
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		return host
+	}
+	return r.RemoteAddr // as a proxy has told it
 }
 
 // send copies n bytes to the client and returns how many it sent. It is too

@@ -105,6 +105,8 @@ func TestPayloads(t *testing.T) {
 			`"Image storage media is full: x"`},
 		{glance.Event{Type: "image.send", Image: created(), Sent: 6}, "INFO",
 			`{"bytes_sent": 6, "image_id": "0b51de00-0000-4000-8000-000000000700", "owner_id": "o", "receiver_tenant_id": "p", "receiver_user_id": null}`},
+		{glance.Event{Type: "image.send", Image: created(), Sent: 6, To: "192.0.2.7"}, "INFO",
+			`{"bytes_sent": 6, "image_id": "0b51de00-0000-4000-8000-000000000700", "owner_id": "o", "receiver_tenant_id": "p", "receiver_user_id": null, "destination_ip": "192.0.2.7"}`},
 		{glance.Event{Type: "image.send", Image: created(), Sent: 2, Err: errors.New("short")}, "ERROR",
 			`{"bytes_sent": 2, "image_id": "0b51de00-0000-4000-8000-000000000700", "owner_id": "o", "receiver_tenant_id": "p", "receiver_user_id": null}`},
 		{glance.Event{Type: "image.member.delete", Image: created(), Member: member}, "INFO",

@@ -132,11 +132,12 @@ type transfer struct {
 	Owner   *string   `json:"owner_id"`
 	Project *string   `json:"receiver_tenant_id"`
 	User    *string   `json:"receiver_user_id"`
+	To      string    `json:"destination_ip,omitempty"`
 }
 
 func transferOf(ctx context.Context, e glance.Event) transfer {
 	c := glance.CallerFrom(ctx)
-	return transfer{e.Sent, e.Image.ID, e.Image.Owner, known(c.ProjectID), known(c.UserID)}
+	return transfer{e.Sent, e.Image.ID, e.Image.Owner, known(c.ProjectID), known(c.UserID), e.To}
 }
 
 // known returns nil for text that is not there.
