@@ -39,6 +39,7 @@ type BrokerOptions struct {
 	MaxLen   int           // notifications that wait for the broker; 0 means 10000
 	MaxBytes int           // and their bytes; 0 means 32 MiB
 	Every    time.Duration // how often it is logged that some were dropped; 0 means a minute
+	Patience time.Duration // how long the broker may take to confirm one before it is sent again; 0 means a minute
 	Log      *slog.Logger  // nil means nobody
 }
 
@@ -70,6 +71,9 @@ func OpenBroker(o BrokerOptions) *Broker {
 	}
 	if o.Every == 0 {
 		o.Every = time.Minute
+	}
+	if o.Patience == 0 {
+		o.Patience = time.Minute
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

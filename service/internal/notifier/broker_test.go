@@ -43,6 +43,29 @@ func (d *diary) until(t *testing.T, text string) {
 	}
 }
 
+// dropped returns how many notifications the log says were dropped.
+func (d *diary) dropped(t *testing.T) (n int) {
+	t.Helper()
+	for line := range strings.Lines(d.String()) {
+		if _, rest, ok := strings.Cut(line, "dropped="); ok {
+			count, _, _ := strings.Cut(rest, " ")
+			c, err := strconv.Atoi(count)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += c
+		}
+	}
+	return n
+}
+
+// expired is a context that has ended.
+func expired(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
 // silent is a broker that takes connections and says nothing.
 func silent(t *testing.T) notifier.Login {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -107,18 +130,7 @@ func TestBrokerAway(t *testing.T) {
 			if took := time.Since(begin); took > 5*time.Second {
 				t.Errorf("Close took %v", took)
 			}
-			dropped := 0
-			for line := range strings.Lines(log.String()) {
-				if _, rest, ok := strings.Cut(line, "dropped="); ok {
-					count, _, _ := strings.Cut(rest, " ")
-					c, err := strconv.Atoi(count)
-					if err != nil {
-						t.Fatal(err)
-					}
-					dropped += c
-				}
-			}
-			if dropped != 95 {
+			if dropped := log.dropped(t); dropped != 95 {
 				t.Errorf("%d are said to be dropped; want 95:\n%s", dropped, &log)
 			}
 			if strings.Contains(log.String(), "planted") {

@@ -141,10 +141,13 @@ func (l *line) publish(ctx context.Context, batch []notification) (int, error) {
 		}
 		sent = append(sent, c)
 	}
+	limit := time.NewTimer(l.o.Patience)
+	defer limit.Stop()
 	for i, c := range sent {
 		select {
 		case <-c.Done():
 			if c.Acked() {
+				limit.Reset(l.o.Patience)
 				continue
 			}
 			if !l.c.IsClosed() {
@@ -153,6 +156,8 @@ func (l *line) publish(ctx context.Context, batch []notification) (int, error) {
 			return i, brokenBy(<-l.lost)
 		case err := <-l.lost:
 			return i, brokenBy(err)
+		case <-limit.C:
+			return i, fmt.Errorf("the broker does not confirm a notification within %v", l.o.Patience)
 		case <-ctx.Done():
 			return i, ctx.Err()
 		}
