@@ -36,7 +36,7 @@ func TestKilledWithLocations(t *testing.T) {
 	d, kill := s.spawn(api)
 	d.draft(imageA)
 	hash := strings.Repeat("ab", 64)
-	d.want(202, "", "POST", "/v2/images/"+imageA+"/locations", fmt.Sprintf(`{"url": %q, "validation_data": {"os_hash_value": %q}}`, srv.URL+"/x", hash))
+	d.want(202, "", "POST", "/v2/images/"+imageA+"/locations", fmt.Sprintf(`{"url": %q, "validation_data": {"os_hash_algo": "sha512", "os_hash_value": %q}}`, srv.URL+"/x", hash))
 	d.want(201, "", "POST", "/v2/images", `{"id": "`+imageB+`", "disk_format": "qcow2", "container_format": "bare"}`)
 	d.stage(imageB, sample(t, "qcow2-v3"))
 	d.want(202, "", "POST", "/v2/images/"+imageB+"/import", direct)

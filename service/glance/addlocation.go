@@ -2,10 +2,12 @@ package glance
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -23,15 +25,15 @@ type LocationRequest struct {
 // again. Data that the request says the hash of is read before; other data is
 // read and hashed afterwards, and if that fails the image does without a hash.
 //
-// ErrInvalid if the URL is none that an image may have, or the image has no
-// formats; ErrNotFound; ErrForbidden; ErrConflict if the image is not queued or
-// what is said of the data cannot be; ErrUnavailable when the service is about
-// to end.
+// ErrInvalid if the URL is none that an image may have, what is said of the
+// data cannot be, or the image has no formats; ErrNotFound; ErrForbidden;
+// ErrConflict if the image is not queued or somebody is at work on it;
+// ErrUnavailable when the service is about to end.
 func (s *Images) AddLocation(ctx context.Context, id ID, r LocationRequest) (*Image, error) {
 	if s.imports.Tasks == nil {
 		return nil, errNoTasks
 	}
-	before, err := s.findFor(ctx, id, AddImageLocation)
+	before, err := s.see(ctx, id, false)
 	if err != nil {
 		return nil, err
 	}
@@ -60,28 +62,59 @@ func (s *Images) AddLocation(ctx context.Context, id ID, r LocationRequest) (*Im
 
 // allowLocation reports why im may not get the location. It completes what is
 // said of the data.
+//
+// Whoever is no service of the cloud may only point to the web.
 func (s *Images) allowLocation(ctx context.Context, im *Image, r *LocationRequest) error {
-	c, t := CallerFrom(ctx), Target{Image: im}
+	c := CallerFrom(ctx)
 	if im.Status != Queued {
 		return refuse(ErrConflict, "It's not allowed to add locations if image status is %s.", im.Status)
 	}
-	if _, web := s.stores.of(Location{URL: "http://localhost"}); !web && !s.o.Policy.Allows(c, ServiceAPI, t) {
-		return refuse(ErrForbidden, "http store must be enabled to add location by normal user.")
+	if err := s.allow(c, AddImageLocation, Target{Image: im}); err != nil {
+		return err
 	}
-	v := &r.Validation
+	if !slices.Contains(c.Roles, "service") && !s.web(r.URL) {
+		return refuse(ErrForbidden, "http store must be enabled to use location API by normal user.")
+	}
+	if err := r.Validation.checkHash(s.o.HashAlgo); err != nil {
+		return err
+	}
+	return im.complete()
+}
+
+// web reports whether a URL is of a web server, and a store reads such.
+func (s *Images) web(url string) bool {
+	switch strings.ToLower(scheme(url)) {
+	case "http", "https":
+		_, found := s.stores.of(Location{URL: url})
+		return found
+	}
+	return false
+}
+
+// checkHash reports what cannot be a hash, and completes what is said of one:
+// usual is the algorithm if none is named.
+func (v *Validation) checkHash(usual string) error {
 	switch {
 	case v.HashValue == "" && v.HashAlgo != "":
 		return refuse(ErrInvalid, "os_hash_algo says nothing without os_hash_value.")
-	case v.HashValue != "" && v.HashAlgo == "":
-		v.HashAlgo = s.o.HashAlgo
+	case v.HashValue == "":
+		return nil
+	case v.HashAlgo == "":
+		v.HashAlgo = usual
 	}
-	if v.HashValue != "" {
-		if err := v.check(); err != nil {
-			return err
-		}
-		v.HashValue = strings.ToLower(v.HashValue)
+	newHash, known := digests[v.HashAlgo]
+	if !known {
+		return fmt.Errorf("hash %q: %w", v.HashAlgo, ErrInvalid)
 	}
-	return im.complete()
+	sum, err := hex.DecodeString(v.HashValue)
+	if err != nil {
+		return refuse(ErrInvalid, "os_hash_value (%s) is not a valid hexadecimal value", v.HashValue)
+	}
+	if want := newHash().Size(); len(sum) != want {
+		return refuse(ErrInvalid, "os_hash_value: (%s) is not the correct size for (%s) (should be (%d) bytes)", v.HashValue, v.HashAlgo, want)
+	}
+	v.HashValue = strings.ToLower(v.HashValue)
+	return nil
 }
 
 // claimLocation makes a task and takes the image for it, against all others.

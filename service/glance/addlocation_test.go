@@ -124,19 +124,36 @@ func TestAddLocationRefused(t *testing.T) {
 		{"to an active one", "member t1", active, glance.Validation{}, glance.ErrConflict, "It's not allowed to add locations if image status is active."},
 		{"without formats", "member t1", bare, glance.Validation{}, glance.ErrInvalid, "Property container_format must be set prior to saving data."},
 		{"with half a hash", "member t1", queued, glance.Validation{HashAlgo: "md5"}, glance.ErrInvalid, "os_hash_algo says nothing without os_hash_value."},
-		{"with no hex", "member t1", queued, glance.Validation{HashAlgo: "md5", HashValue: "xy"}, glance.ErrConflict, "os_hash_value (xy) is not a valid hexadecimal value"},
-		{"with a short hash", "member t1", queued, glance.Validation{HashAlgo: "sha256", HashValue: md5sum("")}, glance.ErrConflict,
-			"os_hash_value (" + md5sum("") + ") is not the correct size for sha256 (should be 32 bytes)"},
+		{"with no hex", "member t1", queued, glance.Validation{HashAlgo: "md5", HashValue: "xy"}, glance.ErrInvalid, "os_hash_value (xy) is not a valid hexadecimal value"},
+		{"with a short hash", "member t1", queued, glance.Validation{HashAlgo: "sha256", HashValue: md5sum("")}, glance.ErrInvalid,
+			"os_hash_value: (" + md5sum("") + ") is not the correct size for (sha256) (should be (32) bytes)"},
+		{"by a reader to an active one", "reader t1", active, glance.Validation{}, glance.ErrConflict, "It's not allowed to add locations if image status is active."},
 	} {
 		_, err := h.AddLocation(as(t, test.who), test.id, glance.LocationRequest{URL: "http://a/1", Validation: test.v})
 		says(t, "AddLocation "+test.name, err, test.want, test.text)
 	}
 	plain := newImporter(t, glance.Options{})
 	im := plain.create(t)
-	_, err := plain.AddLocation(as(t, "member t1"), im.ID, glance.LocationRequest{URL: "http://a/1"})
-	says(t, "AddLocation without a store for it", err, glance.ErrForbidden, "http store must be enabled to add location by normal user.")
-	_, err = plain.AddLocation(as(t, "admin"), im.ID, glance.LocationRequest{URL: "http://a/1"})
-	says(t, "AddLocation by an admin without a store for it", err, glance.ErrInvalid, "Invalid location")
+	const enable = "http store must be enabled to use location API by normal user."
+	for _, test := range []struct {
+		name string
+		h    *glance.Images
+		who  string
+		id   glance.ID
+		url  string
+		want error
+		text string
+	}{
+		{"without a store for it", plain.Images, "member t1", im.ID, "http://a/1", glance.ErrForbidden, enable},
+		{"by an admin without a store for it", plain.Images, "admin", im.ID, "http://a/1", glance.ErrForbidden, enable},
+		{"by a service without a store for it", plain.Images, "service t1", im.ID, "http://a/1", glance.ErrInvalid, "Invalid location"},
+		{"of a file", h.Images, "member t1", queued, "file:///etc/passwd", glance.ErrForbidden, enable},
+		{"of what a store has", h.Images, "member t1", queued, "memory://1", glance.ErrForbidden, enable},
+		{"of a file by a service", h.Images, "service t1", queued, "file:///etc/passwd", glance.ErrInvalid, "Invalid location"},
+	} {
+		_, err := test.h.AddLocation(as(t, test.who), test.id, glance.LocationRequest{URL: test.url})
+		says(t, "AddLocation "+test.name, err, test.want, test.text)
+	}
 }
 
 // An image that is deleted, or taken, while its data is looked at stays so.

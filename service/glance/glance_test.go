@@ -101,7 +101,7 @@ func as(t testing.TB, who string) context.Context {
 		c = glance.Caller{Anonymous: true}
 	case "member":
 		c.Roles = []string{"member", "reader"}
-	case "reader":
+	case "reader", "service":
 	default:
 		t.Fatalf("nobody is called %q", who)
 	}

@@ -285,7 +285,7 @@ func TestLocationAttacks(t *testing.T) {
 			_, err := h.Update(as(t, "admin"), im.ID, []glance.Change{change})
 			says(t, "location "+url, err, glance.ErrInvalid, text)
 		}
-		_, err := h.AddLocation(as(t, "admin"), im.ID, glance.LocationRequest{URL: url})
+		_, err := h.AddLocation(as(t, "service t1"), im.ID, glance.LocationRequest{URL: url})
 		says(t, "AddLocation "+url, err, glance.ErrInvalid, text)
 	}
 	if s.asked != 0 || h.get(t, im.ID).Status != glance.Queued {

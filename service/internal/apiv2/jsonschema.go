@@ -194,6 +194,15 @@ func (c *schemaCheck) checkMembers(s object, v map[string]any, at spot) {
 			c.mismatch(at, "required", "%s is a required property", repr(name))
 		}
 	}
+	for _, d := range s.object("dependentRequired") {
+		needs, _ := d.value.([]string)
+		for _, name := range needs {
+			_, given := v[d.name]
+			if _, ok := v[name]; given && !ok {
+				c.mismatch(at, "dependentRequired", "%s is a dependency of %s", repr(name), repr(d.name))
+			}
+		}
+	}
 	for _, p := range properties {
 		if value, ok := v[p.name]; ok {
 			c.check(p.value.(object), value, at.inside("['properties'][%s]", repr(p.name)))

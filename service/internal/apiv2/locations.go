@@ -48,7 +48,13 @@ func (a *API) listLocations(w http.ResponseWriter, r *http.Request) error {
 // hashAlgorithms are those that a client can name the digest of data by.
 var hashAlgorithms = []string{"sha1", "sha256", "sha512", "md5"}
 
-// addLocationSchema is the body of a request that adds a location.
+// maxLocation is how long a URL may be that the catalog has room for, sealed
+// and in the widest characters.
+const maxLocation = 8192
+
+// addLocationSchema is that of the body of a request that adds a location,
+// under the name that the original gives it there. What it does not know is let
+// through.
 func addLocationSchema() object {
 	algorithms := make(list, len(hashAlgorithms))
 	for i, name := range hashAlgorithms {
@@ -56,19 +62,25 @@ func addLocationSchema() object {
 	}
 	return object{
 		{"name", "location"},
-		{"properties", object{
-			{"url", object{{"type", "string"}, {"maxLength", 255}}},
-			{"validation_data", object{
-				{"type", "object"},
-				{"additionalProperties", false},
-				{"properties", object{
-					{"os_hash_algo", object{{"type", "string"}, {"enum", algorithms}}},
-					{"os_hash_value", object{{"type", "string"}, {"maxLength", 128}}},
+		{"properties", object{{"add_location", object{
+			{"type", "object"},
+			{"properties", object{
+				{"url", object{{"type", "string"}, {"maxLength", maxLocation}}},
+				{"validation_data", object{
+					{"type", "object"},
+					{"additionalProperties", false},
+					{"properties", object{
+						{"os_hash_algo", object{{"type", "string"}, {"enum", algorithms}}},
+						{"os_hash_value", object{{"type", "string"}, {"maxLength", 128}}},
+					}},
+					{"dependentRequired", object{
+						{"os_hash_value", []string{"os_hash_algo"}},
+						{"os_hash_algo", []string{"os_hash_value"}},
+					}},
 				}},
 			}},
-		}},
-		{"additionalProperties", false},
-		{"required", []string{"url"}},
+			{"required", []string{"url"}},
+		}}}},
 	}
 }
 
@@ -77,10 +89,11 @@ func (a *API) addLocation(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	doc, err := validateBody(addLocationSchema(), body)
+	checked, err := validateBody(addLocationSchema(), map[string]any{"add_location": body})
 	if err != nil {
 		return err
 	}
+	doc := checked["add_location"].(map[string]any)
 	id, err := imageID(r, noImage)
 	if err != nil {
 		return err
