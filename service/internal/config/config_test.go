@@ -343,6 +343,7 @@ CONF:13: [DEFAULT] image_cache_dir: "cache" is not an absolute path
 CONF:16: [DEFAULT] image_cache_max_size: "99999999TB" is not a size of at least 0 bytes, such as 10737418240 or 10GB
 CONF:9: [DEFAULT] image_cache_percent_extra_to_free: "20" is not a number from 0 to 1
 CONF:11: [DEFAULT] notifier_strategy: "qpid" is not one of noop, logging, rabbit, default`},
+		{config.Pruner, "[DEFAULT]\nimage_cache_dir = /c\nimage_cache_driver = memcached\n", `CONF:3: [DEFAULT] image_cache_driver: "memcached" is not one of sqlite, xattr, centralized_db`},
 		{config.API, "[DEFAULT]\ncert_file = /a\nowner_is_tenant = no\nshow_multiple_locations = False\n" + minimal + "[profiler]\nenabled = yes\n",
 			`CONF:2: [DEFAULT] cert_file: not supported: TLS is not served; put a proxy in front
 CONF:3: [DEFAULT] owner_is_tenant: not supported: images belong to projects

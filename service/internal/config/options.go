@@ -128,7 +128,12 @@ func (r *reader) tolerateMBR() bool {
 	return slices.Contains(checks, mbr)
 }
 
+// cacheDrivers are what the original can keep its records of the cache in. They
+// are names for one and the same here: the records lie beside the data.
+var cacheDrivers = []string{"sqlite", "xattr", "centralized_db"}
+
 func (r *reader) cache() Cache {
+	r.choice(cacheDrivers[0], cacheDrivers, "DEFAULT.image_cache_driver")
 	return Cache{
 		Dir:     r.directory("", "DEFAULT.image_cache_dir", "DEFAULT.image_cache_datadir"),
 		MaxSize: r.size(10<<30, 0, "DEFAULT.image_cache_max_size", "DEFAULT.image_cache_max_size_bytes"),

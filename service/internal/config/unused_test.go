@@ -11,7 +11,7 @@ import (
 func TestUnusedOptions(t *testing.T) {
 	s, err := load(t, config.API, minimal+`[DEFAULT]
 bind_prot = 9292
-image_cache_driver = sqlite
+image_cache_sqlite_db = cache.db
 verbos = true
 flavor = keystone
 worker = 4
@@ -48,7 +48,7 @@ allowed_origin =
 	}
 	if diff := cmp.Diff([]string{
 		"CONF:10: [database] connection_trace has no effect",
-		"CONF:5: [DEFAULT] image_cache_driver has no effect",
+		"CONF:5: [DEFAULT] image_cache_sqlite_db has no effect",
 		"CONF:18: [wsgi] task_pool_threads has no effect",
 	}, s.Ignored); diff != "" {
 		t.Errorf("Ignored (-want +got):\n%s", diff)
@@ -88,6 +88,9 @@ func TestIdleOptions(t *testing.T) {
 			"CONF:4: [keystone_authtoken] auth_url has no effect: no token is asked for: whoever reaches the service is an administrator; [paste_deploy] flavor = keystone validates tokens",
 			"CONF:2: [DEFAULT] image_cache_dir has no effect: the pipeline has no cache; [paste_deploy] flavor says so, as in keystone+caching",
 		}},
+		{config.Pruner, "[DEFAULT]\nimage_cache_dir = /c\nimage_cache_driver = sqlite\n", nil},
+		{config.Prefetcher, "[DEFAULT]\nimage_cache_dir = /c\nimage_cache_driver = XATTR\n", nil},
+		{config.API, "[DEFAULT]\nimage_cache_dir = /c\nimage_cache_driver = centralized_db\n[paste_deploy]\nflavor = caching\n", nil},
 		{config.Registry, "[paste_deploy]\nflavor = trusted-auth\n[keystone_authtoken]\nidentity_uri = http://k\n", []string{
 			"CONF:4: [keystone_authtoken] identity_uri has no effect: no token is validated: the headers of each request say who asks; [paste_deploy] flavor = keystone validates tokens",
 		}},

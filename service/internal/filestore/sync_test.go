@@ -2,10 +2,13 @@ package filestore
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"glancectl/service/glance"
 )
 
 // What the disk says to a sync beside the writing is not lost.
@@ -56,6 +59,14 @@ func TestLink(t *testing.T) {
 	if text, err := os.ReadFile(name); string(text) != "data" || err != nil {
 		t.Errorf("the link has %q, %v", text, err)
 	}
+	again, err := r.(*reader).Again()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(again); string(text) != "data" || err != nil {
+		t.Errorf("read again it has %q, %v", text, err)
+	}
+	again.Close()
 	if err := r.(*reader).Link(name); !errors.Is(err, os.ErrExist) {
 		t.Errorf("Link to a name that is taken: %v; want %v", err, os.ErrExist)
 	}
@@ -68,5 +79,11 @@ func TestLink(t *testing.T) {
 	}
 	if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Link that failed left %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.(*reader).Again(); !errors.Is(err, glance.ErrNotFound) {
+		t.Errorf("Again of a file that is gone: %v; want %v", err, glance.ErrNotFound)
 	}
 }

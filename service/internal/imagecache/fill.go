@@ -85,16 +85,23 @@ func (c *Cache) begin(e identity, patient bool) (*fill, error) {
 	if err != nil {
 		return nil, err
 	}
+	w := newFill(c, e, f)
+	w.patient = patient
+	c.underway.Go(w.run)
+	return w, nil
+}
+
+// newFill returns what writes e's data to an incomplete entry, once it runs.
+func newFill(c *Cache, e identity, f *os.File) *fill {
 	w := &fill{
-		c: c, e: e, f: f, began: time.Now(), patient: patient,
+		c: c, e: e, f: f, began: time.Now(),
 		free: make(chan []byte, buffers), full: make(chan []byte, buffers), dead: make(chan struct{}),
 		sum: md5.New(), result: make(chan error, 1),
 	}
 	for range buffers {
 		w.free <- nil
 	}
-	c.underway.Go(w.run)
-	return w, nil
+	return w
 }
 
 // createIncomplete creates the file of a fill, unless another fill of the image

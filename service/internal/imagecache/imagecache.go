@@ -59,10 +59,12 @@ type Cache struct {
 	pruneBatch int
 	patience   time.Duration
 	settle     time.Duration
+	memory     int64
 
 	beginning sync.Mutex         // held by a fill until its file is there for others to see
 	underway  sync.WaitGroup     // of fills
 	verifying map[glance.ID]bool // by link; guarded by beginning
+	copying   sync.Mutex         // held by the copy that is made after its download
 }
 
 // Open returns the cache in dir and makes the directories that are missing.
@@ -75,7 +77,7 @@ func Open(dir string, o Options) (*Cache, error) {
 	o.StallTime = cmp.Or(o.StallTime, 24*time.Hour)
 	o.InvalidGrace = cmp.Or(o.InvalidGrace, time.Hour)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	return &Cache{dir: dir, o: o, pruneBatch: pruneBatch, patience: patience, settle: settle, verifying: make(map[glance.ID]bool)}, nil
+	return &Cache{dir: dir, o: o, pruneBatch: pruneBatch, patience: patience, settle: settle, memory: memory(), verifying: make(map[glance.ID]bool)}, nil
 }
 
 // Wait returns when no fill is under way any more, or with the error of ctx.

@@ -31,11 +31,12 @@ type linked struct {
 	io.ReadCloser
 	fill *fill
 	left int64
+	rest func(whole bool) // does what is left to be done for fill
 }
 
-// link returns a download that fills the cache without copying, or nil if the
-// data can only be copied. While the image is being verified there is nothing to
-// fill: then it is src.
+// link returns a download that fills the cache without copying, or with a copy
+// that is made later; nil if the data can only be copied meanwhile. While the image
+// is being verified there is nothing to fill: then it is src.
 func (c *Cache) link(ctx context.Context, src io.ReadCloser, e identity) io.ReadCloser {
 	l, ok := src.(linker)
 	if !ok || c.o.MaxSize > 0 && e.size > c.o.MaxSize {
@@ -45,15 +46,18 @@ func (c *Cache) link(ctx context.Context, src io.ReadCloser, e identity) io.Read
 		return src
 	}
 	f, err := c.linkIncomplete(l, e)
-	if err != nil {
-		c.unclaim(e.id)
-		if !errors.Is(err, syscall.EXDEV) {
-			c.o.Log.DebugContext(ctx, "image data is copied to the cache", slog.String("image", string(e.id)), slog.Any("error", err))
-		}
-		return nil
+	if err == nil {
+		w := &fill{c: c, e: e, f: f, size: e.size, sum: md5.New(), linked: true, result: make(chan error, 1)}
+		return &linked{ReadCloser: src, fill: w, left: e.size, rest: w.verify}
 	}
-	w := &fill{c: c, e: e, f: f, size: e.size, sum: md5.New(), linked: true, result: make(chan error, 1)}
-	return &linked{ReadCloser: src, fill: w, left: e.size}
+	if !errors.Is(err, syscall.EXDEV) {
+		c.o.Log.DebugContext(ctx, "image data is copied to the cache", slog.String("image", string(e.id)), slog.Any("error", err))
+	}
+	if again, ok := src.(reopener); ok && e.size <= c.memory/memoryShare {
+		return c.copyLater(ctx, src, e, again)
+	}
+	c.unclaim(e.id)
+	return nil
 }
 
 // linkIncomplete gives the data a name among the incomplete entries.
@@ -125,16 +129,21 @@ const settle = 250 * time.Millisecond
 
 // Close implements io.Closer. A download that was broken off leaves nothing.
 func (l *linked) Close() error {
-	if w := l.fill; w != nil {
+	if w, whole := l.fill, l.left == 0; w != nil {
 		l.fill = nil
-		w.cut = l.left > 0
 		w.c.underway.Go(func() {
 			defer w.c.unclaim(w.e.id)
-			if !w.cut {
+			if whole {
 				time.Sleep(w.c.settle)
 			}
-			w.run()
+			l.rest(whole)
 		})
 	}
 	return l.ReadCloser.Close()
+}
+
+// verify does what is left to be done for data that is linked.
+func (w *fill) verify(whole bool) {
+	w.cut = !whole
+	w.run()
 }

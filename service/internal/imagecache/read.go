@@ -14,7 +14,8 @@ import (
 // Open implements [glance.DataCache]. A whole download that no other download
 // is caching already is written to the cache while it is read; if the cache's
 // disk is too slow for that or fails, the download goes on without it. Data that
-// is a file on the cache's own file system is not written again but linked.
+// is a file on the cache's own file system is not written again but linked, and
+// that of a file elsewhere, unless it is large, copied when the download has ended.
 func (c *Cache) Open(ctx context.Context, im *glance.Image, off, n int64, fetch func(off, n int64) (io.ReadCloser, error)) (io.ReadCloser, error) {
 	e, ok := identityOf(im)
 	if !ok || off < 0 || off > e.size {

@@ -1,0 +1,54 @@
+package imagecache
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"syscall"
+)
+
+// A reopener is data that a store has as a file, which can be read once more
+// from its beginning, also after it was closed.
+type reopener interface {
+	Again() (io.ReadCloser, error)
+}
+
+// memoryShare is the part of the machine's memory that an image may have of
+// which it is taken that the system still has it in memory after a download.
+const memoryShare = 4
+
+// memory returns how much of it the machine has.
+func memory() int64 {
+	var info syscall.Sysinfo_t
+	if err := syscall.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}
+
+// copyLater returns a download after whose end the data is copied to the cache:
+// out of the memory of the system, which has just sent it from there. Beside the
+// download the copy would take from it what processors there are.
+// Copies are made one after the other. The caller has claimed the image.
+func (c *Cache) copyLater(ctx context.Context, src io.ReadCloser, e identity, again reopener) io.ReadCloser {
+	f, err := c.createIncomplete(e.id) // from now on others see that it is being cached, and Drop finds it
+	if err != nil {
+		c.unclaim(e.id)
+		c.logFill(ctx, e.id, err)
+		return src
+	}
+	w := newFill(c, e, f)
+	w.patient = true
+	return &linked{ReadCloser: src, fill: w, left: e.size, rest: func(whole bool) {
+		c.underway.Go(w.run)
+		if whole {
+			c.copying.Lock()
+			defer c.copying.Unlock()
+			if err := w.copyFrom(context.Background(), again.Again); err != nil {
+				c.o.Log.Warn("cannot read an image again to cache it", slog.String("image", string(e.id)), slog.Any("error", err))
+			}
+		}
+		w.end()
+		<-w.result
+	}}
+}
