@@ -114,8 +114,8 @@ func functions(t *testing.T, dir string) map[string]bool {
 }
 
 // Nothing in the service starts a shell: the converter is started by the one
-// package that limits it, the daemons by the tool that an operator calls, and
-// both get their arguments in a list.
+// package that limits it, the daemons and their logger where an operator asks for them, and
+// all get their arguments in a list.
 func TestNoShell(t *testing.T) {
 	starters := []string{"internal/qemuimg/qemuimg.go", "control.go", "respawn.go"}
 	for _, dir := range []string{".", "internal", "glance"} {
