@@ -176,7 +176,8 @@ func cronJobs(t *testing.T, s *site, d draft) {
 		s.On(t, node, "systemctl stop cron")
 	}
 	p := d.Name + ".hcl"
-	s.Want(t, 0, nil, "job", "run", "--node", "image-1", p, "scrubber") // what earlier parts have deleted
+	// On all nodes at once: what earlier parts have deleted.
+	s.Want(t, 0, []string{"done image-1: scrubber: ", "done image-2: scrubber: "}, "job", "run", p, "scrubber")
 	s.On(t, "auth-node", demo+"openstack image create --file disk.qcow2 doomed >/dev/null")
 	id := s.On(t, "auth-node", demo+"openstack image show doomed -f value -c id")
 	file := "/var/lib/glance/images/" + id
@@ -201,7 +202,19 @@ func cronJobs(t *testing.T, s *site, d draft) {
 			t.Errorf("want a line %s\n%v", want, r)
 		}
 	}
+	// One that should have run and has not is a warning.
+	const record = "/var/lib/glance/lock/glance-scrubber.runs"
+	s.On(t, "image-2", "mv "+record+" /root/kept; touch -d '1 hour ago' /etc/cron.d/glance-scrubber")
+	s.Want(t, 0, []string{"  warning    scrubber: it has never run: it is there since "}, "status", p)
+	s.On(t, "image-2", "mv /root/kept "+record)
+	r = s.Want(t, 0, nil, "job", "log", "--json", "--runs", "1", "--lines", "1", p, "scrubber")
 	for _, node := range d.Nodes {
+		if !slices.ContainsFunc(r.Lines(t, "run"), func(run map[string]any) bool { return run["node"] == node && run["result"] == "done" }) ||
+			!slices.ContainsFunc(r.Lines(t, "log_line"), func(line map[string]any) bool {
+				return line["node"] == node && strings.Contains(fmt.Sprint(line["text"]), " glance.scrubber ")
+			}) {
+			t.Errorf("want the last run of the scrubber on %s, and a line of its log\n%v", node, r)
+		}
 		s.On(t, node, "systemctl start cron")
 	}
 }

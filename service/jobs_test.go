@@ -205,3 +205,51 @@ func TestJobsFail(t *testing.T) {
 		t.Errorf("ended while it waits: %v; want Canceled", err)
 	}
 }
+
+// What each job logs, and where, is said by its own file.
+func TestJobsLogAsTheyAreTold(t *testing.T) {
+	s := newSite(t)
+	jobs := []struct {
+		name string
+		run  runner
+	}{
+		{"scrubber", service.RunScrubber}, {"reaper", service.RunReaper},
+		{"pruner", service.RunPruner}, {"prefetcher", service.RunPrefetcher},
+	}
+	levels := []struct {
+		options string
+		want    []string // in its log
+		not     string
+	}{
+		{"debug = True\nverbose = False\n", []string{" DEBUG glance.", " INFO glance.", " WARNING glance."}, " ERROR "},
+		{"debug = False\nverbose = True\n", []string{" INFO glance.", " WARNING glance."}, " DEBUG "},
+		{"debug = False\nverbose = False\n", []string{" WARNING glance."}, " INFO "},
+		{"debug = True\nverbose = True\nuse_stderr = False\n", []string{" DEBUG glance.", " INFO glance."}, " ERROR "},
+	}
+	for turn := range levels {
+		for i, job := range jobs {
+			level := levels[(turn+i)%len(levels)]
+			log := s.path(job.name + ".log")
+			if err := os.RemoveAll(log); err != nil {
+				t.Fatal(err)
+			}
+			// Of the two options nobody knows, one is worth a warning.
+			conf := s.conf("glance-"+job.name, "[DEFAULT]\nlog_file = "+log+"\nimage_cache_sqlite_db = cache.db\nverbos = True\n"+level.options)
+			if said, err := runJob(t, job.run, service.Options{Files: []string{conf}}); err != nil || said != "" {
+				t.Errorf("%s: %v, %q", job.name, err, said)
+			}
+			text, err := os.ReadFile(log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range level.want {
+				if !strings.Contains(string(text), want) {
+					t.Errorf("%s with %q logs\n%s\nwant %q", job.name, level.options, text, want)
+				}
+			}
+			if strings.Contains(string(text), level.not) {
+				t.Errorf("%s with %q logs\n%s\nwant no %q", job.name, level.options, text, level.not)
+			}
+		}
+	}
+}

@@ -158,6 +158,7 @@ func (d *deployment) files(dir string, wanted func(name string) bool) int {
 // A jobRun is what is recorded of a run.
 type jobRun struct {
 	PID, Done, Failed int
+	Start             time.Time
 	End               *time.Time
 	Result            string
 }
