@@ -56,6 +56,9 @@ func (c *controlled) lasts(ctx context.Context) (int, error) {
 // respawn starts again what ends without being told to, until all have been
 // told, or ctx ends. The servers go on then.
 func respawn(ctx context.Context, servers []*controlled) (err error) {
+	for _, c := range servers {
+		c.tell()
+	}
 	for len(servers) > 0 && sleep(ctx, controlPoll) {
 		servers = slices.DeleteFunc(servers, func(c *controlled) bool {
 			goes, failed := c.again(ctx)
@@ -89,8 +92,16 @@ func (c *controlled) again(ctx context.Context) (goes bool, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.wait)
 	defer cancel()
-	err = c.start(ctx)
-	return err == nil, err
+	if err := c.start(ctx); err != nil {
+		return false, err
+	}
+	c.tell()
+	return true, nil
+}
+
+// tell says that the server is looked after.
+func (c *controlled) tell() {
+	fmt.Fprintf(c.out, "Looking after glance-%s  pid: %d\n", c.name, c.child)
 }
 
 // detach gives up the standard output and error of this process, if it was
