@@ -105,7 +105,7 @@ var language = []BlockSpec{
 		{Name: "auth_url", Type: "string", Required: true, Meaning: "Its URL as the image nodes reach it. `/v3` is added when it is not there."},
 		{Name: "region", Type: "string", Default: `"RegionOne"`, Meaning: "The region of the endpoints.", Departs: "The barclamp of that time had RegionOne as a constant."},
 	}},
-	{Path: "keystone.admin", Syntax: "admin", Meaning: "Where the administrator's credentials come from: exactly one of `openrc`, `clouds_yaml` with `cloud`, or `username` with `password`. Left out: the environment of glancectl (`OS_USERNAME` and so on). It is asked for when there is work on the nodes; `validate` and `render` do without.", Attrs: []AttrSpec{
+	{Path: "keystone.admin", Syntax: "admin", Meaning: "Where the administrator's credentials come from: exactly one of `openrc`, `clouds_yaml` with `cloud`, or `username` with `password`. Left out: the environment of glancectl, `OS_USERNAME` and the other variables of the OpenStack clients, or `OS_APPLICATION_CREDENTIAL_ID` with its secret; not `OS_CACERT`. It is asked for when there is work on the nodes; `validate` and `render` do without.", Attrs: []AttrSpec{
 		{Name: "openrc", Type: "path", Implied: "not used", Meaning: "An openrc file on the Keystone's node."},
 		{Name: "clouds_yaml", Type: "path", Implied: "not used", Meaning: "A clouds.yaml file on the Keystone's node."},
 		{Name: "cloud", Type: "string", Implied: "required with `clouds_yaml`", Meaning: "The cloud in clouds.yaml."},

@@ -338,6 +338,8 @@ func TestMissing(t *testing.T) {
 		{name: "no Keystone"},
 		{name: "given", more: unused, env: []string{"OS_USERNAME", "admin", "OS_PASSWORD", "secret"}},
 		{name: "nothing given", more: unused, warnings: 1, missing: 1},
+		{name: "application credential", more: unused, env: []string{"OS_APPLICATION_CREDENTIAL_ID", "c", "OS_APPLICATION_CREDENTIAL_SECRET", "secret"}},
+		{name: "no secret of it", more: unused, env: []string{"OS_APPLICATION_CREDENTIAL_ID", "c"}, warnings: 1, missing: 1},
 		{name: "no password", more: unused, env: []string{"OS_USERNAME", "admin"}, warnings: 1, missing: 1},
 		{name: "not used", more: unused, inside: "keystone { enabled = false }", warnings: 1},
 		{

@@ -284,22 +284,31 @@ func (d *decoder) admin(b *plain, k *Keystone) KeystoneAdmin {
 	return a
 }
 
+// loginVariables are those variables of the OpenStack clients that say who logs
+// in, and to what.
+var loginVariables = []string{
+	"OS_USERNAME", "OS_USER_ID", "OS_USER_DOMAIN_NAME", "OS_USER_DOMAIN_ID",
+	"OS_PROJECT_NAME", "OS_PROJECT_ID", "OS_TENANT_NAME", "OS_TENANT_ID", "OS_PROJECT_DOMAIN_NAME", "OS_PROJECT_DOMAIN_ID",
+	"OS_DEFAULT_DOMAIN", "OS_DEFAULT_DOMAIN_NAME", "OS_DEFAULT_DOMAIN_ID", "OS_SYSTEM_SCOPE",
+	"OS_APPLICATION_CREDENTIAL_ID", applicationSecret, adminPassword,
+}
+
+// Those of them that are secret.
+const (
+	adminPassword     = "OS_PASSWORD"
+	applicationSecret = "OS_APPLICATION_CREDENTIAL_SECRET"
+)
+
 // adminFromEnvironment takes the credentials that the OpenStack clients take.
 func (d *decoder) adminFromEnvironment(b *labelled) KeystoneAdmin {
-	get := func(name, otherwise string) string {
+	a := KeystoneAdmin{Environment: map[string]Secret{}}
+	for _, name := range loginVariables {
 		if v, ok := d.lookup(name); ok && v != "" {
-			return v
+			a.Environment[name] = NewSecret(v)
 		}
-		return otherwise
 	}
-	a := KeystoneAdmin{
-		Username:      get("OS_USERNAME", ""),
-		Password:      NewSecret(get("OS_PASSWORD", "")),
-		Project:       get("OS_PROJECT_NAME", "admin"),
-		UserDomain:    get("OS_USER_DOMAIN_NAME", "Default"),
-		ProjectDomain: get("OS_PROJECT_DOMAIN_NAME", "Default"),
-	}
-	d.hide(a.Password.Reveal())
+	d.hide(a.Environment[adminPassword].Reveal())
+	d.hide(a.Environment[applicationSecret].Reveal())
 	if !a.given() {
 		d.warnf(b.DefRange, adviseAdmin, "keystone %q has no administrator", b.Label)
 	}
@@ -310,7 +319,10 @@ const adviseAdmin = `Write admin { openrc = "/root/openrc" } or another admin bl
 
 // given reports whether there are credentials, or a file with them.
 func (a KeystoneAdmin) given() bool {
-	return a.Openrc != "" || a.CloudsYAML != "" || a.Username != "" && !a.Password.IsZero()
+	has := func(name string) bool { return !a.Environment[name].IsZero() }
+	return a.Openrc != "" || a.CloudsYAML != "" || a.Username != "" && !a.Password.IsZero() ||
+		(has("OS_USERNAME") || has("OS_USER_ID")) && has(adminPassword) ||
+		has("OS_APPLICATION_CREDENTIAL_ID") && has(applicationSecret)
 }
 
 // Missing returns what p needs from the environment before anybody can work

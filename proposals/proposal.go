@@ -125,8 +125,13 @@ type Keystone struct {
 }
 
 // KeystoneAdmin is where the administrator's credentials come from: a file on
-// the Keystone's node (openrc, or clouds.yaml with Cloud), or the fields.
+// the Keystone's node (openrc, or clouds.yaml with Cloud), the environment of
+// glancectl, or the fields.
 type KeystoneAdmin struct {
+	// Environment has those variables of the OpenStack clients that are set and
+	// say who logs in. It is nil if the proposal says it.
+	Environment map[string]Secret `json:",omitempty"`
+
 	Openrc        string
 	CloudsYAML    string
 	Cloud         string

@@ -40,7 +40,7 @@ func (p *Proposal) secrets() []Secret {
 		all = append(all, m.AdminPassword)
 	}
 	for _, k := range p.Keystone {
-		all = append(all, k.Admin.Password)
+		all = append(all, k.Admin.Password, k.Admin.Environment[adminPassword], k.Admin.Environment[applicationSecret])
 	}
 	g := p.Glance
 	if g == nil {

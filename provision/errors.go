@@ -51,7 +51,7 @@ func (e *StepError) Error() string {
 	default:
 		fmt.Fprintf(&b, ": exit status %d", e.Status)
 	}
-	return b.String()
+	return strings.TrimPrefix(b.String(), ": ") // of a node without a name
 }
 
 // Unwrap returns the cause.

@@ -84,6 +84,11 @@ func (w *walker) walk(v reflect.Value, name string) {
 			w.leaf(name, func() { v.Set(reflect.Append(v, reflect.ValueOf("/more.qcow2"))) })
 		}
 		return
+	case reflect.Map: // of secrets
+		w.leaf(name, func() {
+			v.Set(reflect.ValueOf(map[string]proposals.Secret{"OS_PASSWORD": proposals.NewSecret("another one")}))
+		})
+		return
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[proposals.Secret]() {
 			w.leaf(name, func() { v.Set(reflect.ValueOf(proposals.NewSecret("another one"))) })

@@ -129,10 +129,18 @@ func keystonePeer(stage provision.Stage, sites []site, work func(site, identity.
 
 func identityService(k *proposals.Keystone) identity.Keystone {
 	a := k.Admin
+	var environment map[string]string
+	if a.Environment != nil {
+		environment = map[string]string{}
+		for name, value := range a.Environment {
+			environment[name] = value.Reveal()
+		}
+	}
 	return identity.Keystone{
 		Name: k.Name, AuthURL: k.AuthURL, Region: k.Region,
 		Admin: identity.Credentials{
-			Openrc: a.Openrc, CloudsYAML: a.CloudsYAML, Cloud: a.Cloud,
+			Environment: environment,
+			Openrc:      a.Openrc, CloudsYAML: a.CloudsYAML, Cloud: a.Cloud,
 			Username: a.Username, Password: a.Password.Reveal(), Project: a.Project,
 			UserDomain: a.UserDomain, ProjectDomain: a.ProjectDomain,
 		},

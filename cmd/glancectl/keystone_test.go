@@ -21,30 +21,52 @@ type doorkeeper struct {
 	came []string // each as user@domain:password in project@domain
 }
 
+// A named thing is something in a Keystone.
+type named struct {
+	ID, Name, Password, Secret string
+
+	Domain struct{ ID, Name string }
+}
+
+// String is NAME@DOMAIN:PASSWORD, as far as it has them. An id stands for a
+// name after a sharp.
+func (n named) String() string {
+	either := func(name, id string) string {
+		if id != "" {
+			return name + "#" + id
+		}
+		return name
+	}
+	text := strings.TrimSuffix(either(n.Name, n.ID)+"@"+either(n.Domain.Name, n.Domain.ID), "@")
+	if key := n.Password + n.Secret; key != "" {
+		text += ":" + key
+	}
+	return text
+}
+
 func (k *doorkeeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if r.Method == http.MethodGet {
 		fmt.Fprint(w, `{"version": {"id": "v3.14"}}`)
 		return
 	}
-	type named struct {
-		Name     string
-		Password string
-		Domain   struct{ Name string }
-	}
 	var login struct {
 		Auth struct {
 			Identity struct {
-				Password struct{ User named }
+				Password              struct{ User named }
+				ApplicationCredential named `json:"application_credential"`
 			}
-			Scope struct{ Project named }
+			Scope struct {
+				Project named
+				System  json.RawMessage
+			}
 		}
 	}
 	err := json.NewDecoder(r.Body).Decode(&login)
-	user, project := login.Auth.Identity.Password.User, login.Auth.Scope.Project
+	who, where := login.Auth.Identity, login.Auth.Scope
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.came = append(k.came, fmt.Sprintf("%s@%s:%s in %s@%s", user.Name, user.Domain.Name, user.Password, project.Name, project.Domain.Name))
+	k.came = append(k.came, fmt.Sprintf("%s%s in %s%s", who.Password.User, who.ApplicationCredential, where.Project, where.System))
 	if err != nil {
 		k.came = append(k.came, err.Error())
 	}
@@ -110,6 +132,25 @@ func TestAdministrator(t *testing.T) {
 			env: []string{"OS_USERNAME=rooty", "OS_PASSWORD=from the environment"},
 		},
 		{
+			name: "environment with ids beside names", keystone: direct, want: "rooty@#d1:from the environment in ops@#d2",
+			env: []string{
+				"OS_USERNAME=rooty", "OS_PASSWORD=from the environment", "OS_USER_DOMAIN_ID=d1", "OS_USER_DOMAIN_NAME=People",
+				"OS_TENANT_NAME=ops", "OS_PROJECT_DOMAIN_ID=d2", "OS_PROJECT_DOMAIN_NAME=Things",
+			},
+		},
+		{
+			name: "environment with ids", keystone: direct, want: "#rooty:from the environment in #p1",
+			env: []string{"OS_USER_ID=rooty", "OS_USERNAME=name", "OS_PASSWORD=from the environment", "OS_PROJECT_ID=p1", "OS_PROJECT_NAME=ops"},
+		},
+		{
+			name: "system scope", keystone: direct, want: `rooty@Default:from the environment in {"all":true}`,
+			env: []string{"OS_USERNAME=rooty", "OS_PASSWORD=from the environment", "OS_SYSTEM_SCOPE=all"},
+		},
+		{
+			name: "application credential", keystone: direct, want: "#rooty:its own secret in ",
+			env: []string{"OS_APPLICATION_CREDENTIAL_ID=rooty", "OS_APPLICATION_CREDENTIAL_SECRET=its own secret"},
+		},
+		{
 			name: "openrc", keystone: through + fmt.Sprintf("admin { openrc = %q }", openrc), want: "rooty@People:from openrc in ops@Things",
 			env: []string{"OS_USERNAME=not", "OS_PASSWORD=these"},
 		},
@@ -158,7 +199,11 @@ proposal "p" {
 		}
 		_, password, _ := strings.Cut(test.want, ":")
 		password, _, _ = strings.Cut(password, " in ")
-		if text := string(out); !strings.Contains(text, "rooty") || strings.Contains(text, password) {
+		where := "\nkeystone main\n  cannot look at it: keystone:main/glance: log in to keystone main as "
+		if strings.HasPrefix(test.keystone, through) {
+			where = "\nauth\n  cannot look at it: auth: keystone:main/glance: log in to keystone main as "
+		}
+		if text := string(out); !strings.Contains(text, where) || !strings.Contains(text, "rooty: refused") || strings.Contains(text, password) {
 			t.Errorf("%s: plan must say who was refused, and no password:\n%s", test.name, text)
 		}
 	}

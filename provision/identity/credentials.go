@@ -31,10 +31,10 @@ func (l login) String() string {
 	switch {
 	case l.applicationID != "":
 		return "application credential " + l.applicationID
-	case l.username != "":
-		return l.username
+	case l.userID != "":
+		return "user " + l.userID
 	}
-	return "user " + l.userID
+	return l.username
 }
 
 // options are gophercloud's words for it.
@@ -44,9 +44,14 @@ func (l login) options(authURL string) gophercloud.AuthOptions {
 		o.ApplicationCredentialID, o.ApplicationCredentialSecret = l.applicationID, l.applicationSecret
 		return o
 	}
-	o.Username, o.UserID, o.Password = l.username, l.userID, l.password
-	if l.userID == "" {
-		o.DomainID, o.DomainName = l.userDomainID, l.userDomainName
+	o.Password = l.password
+	switch { // what is said twice is an error there; an id is exact
+	case l.userID != "":
+		o.UserID = l.userID
+	case l.userDomainID != "":
+		o.Username, o.DomainID = l.username, l.userDomainID
+	default:
+		o.Username, o.DomainName = l.username, l.userDomainName
 	}
 	o.Scope = new(gophercloud.AuthScope)
 	switch {
@@ -126,6 +131,14 @@ func (c Credentials) resolve(ctx context.Context, r provision.Reader, f *provisi
 
 func (c Credentials) login(f *provision.Facts) (login, error) {
 	files := c.files()
+	if len(files) == 0 && c.Environment != nil {
+		l := fromEnvironment(c.Environment)
+		if l.projectName == "" && l.projectID == "" {
+			l.projectName = "admin"
+		}
+		l.caFile = ""
+		return l.check("the environment")
+	}
 	if len(files) == 0 {
 		return login{
 			username: c.Username, password: c.Password, projectName: c.Project,

@@ -30,12 +30,17 @@ type Keystone struct {
 }
 
 // Credentials are an administrator's: the name of a file on the Keystone's
-// node, or the fields. Of a file, only the credentials are used; the address
+// node, variables of an environment, or the fields. Of a file, only the credentials are used; the address
 // and the region are the Keystone's.
 type Credentials struct {
 	Openrc     string // a file of "export OS_..." lines
 	CloudsYAML string // a clouds.yaml; a secure.yaml beside it is read as well
 	Cloud      string // the entry of CloudsYAML; "" when it has only one
+
+	// Environment has variables of the OpenStack clients; nil means the fields.
+	// Without a project it is admin's. OS_CACERT is not among them: its file is
+	// on another machine than the node.
+	Environment map[string]string
 
 	Username      string
 	Password      string

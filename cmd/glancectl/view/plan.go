@@ -193,7 +193,7 @@ func (r Plan) failures(p *paper) int {
 				continue
 			}
 			seen[t.Host] = true
-			p.print("\n%s\n", p.in(bold, t.Host))
+			p.print("\n%s\n", p.in(bold, cmp.Or(t.Host, t.Name))) // what has no node has a name
 			p.indented("  ", p.in(red, "cannot look at it: ")+t.Err.Error())
 		}
 	}
