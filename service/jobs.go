@@ -180,11 +180,18 @@ func runJob(ctx context.Context, program config.Program, o Options, open func(*p
 		p.recordEnd(ctx, p.recordStart(), jobs.Report{Failures: []error{err}})
 		return err
 	}
+	stuck := false
 	if j.close != nil {
-		defer j.close()
+		defer func() {
+			if !stuck { // else that could hang as well
+				_ = j.close()
+			}
+		}()
 	}
 	if program != config.Scrubber || j.alone || !p.Scrub.Daemon && !o.Daemon {
-		return p.once(ctx, j)
+		err := p.once(ctx, j)
+		stuck = errors.Is(err, errStuck)
+		return err
 	}
 	if o.PIDFile != "" {
 		if err := writePID(o.PIDFile); err != nil {
@@ -196,7 +203,11 @@ func runJob(ctx context.Context, program config.Program, o Options, open func(*p
 		return err
 	}
 	for {
-		_ = p.once(ctx, j) // it is in the log, and the next run may do better
+		// A failure is in the log, and the next run may do better.
+		if err := p.once(ctx, j); errors.Is(err, errStuck) {
+			stuck = true
+			return err
+		}
 		if !sleep(ctx, max(p.Scrub.Every, time.Second)) {
 			return nil
 		}
@@ -221,7 +232,7 @@ func (p *process) once(ctx context.Context, j job) error {
 		defer cancel()
 	}
 	start, run := time.Now(), p.recordStart()
-	report := j.run(ctx)
+	report := p.carryOut(ctx, j)
 	p.recordEnd(ctx, run, report)
 	for _, err := range report.Failures {
 		p.log.Error("failure", slog.Any("error", err))
@@ -235,4 +246,29 @@ func (p *process) once(ctx context.Context, j job) error {
 		return fmt.Errorf("%d of %d failed: %w", len(report.Failures), len(report.Failures)+report.Done, report.Failures[0])
 	}
 	return nil
+}
+
+// grace is how long a run that is over its time may take to put things in
+// order; of one whose time is shorter, so long, but a second at least.
+const grace = 10 * time.Second
+
+// errStuck is why a run that does not end when its time is over is left to itself.
+var errStuck = errors.New("it does not end though its time is over")
+
+// carryOut does the work of a job. What hangs where no context reaches, as on
+// a disk that does not answer, is left behind: the process ends then.
+func (p *process) carryOut(ctx context.Context, j job) (r jobs.Report) {
+	if p.o.Timeout <= 0 {
+		return j.run(ctx)
+	}
+	ended := make(chan jobs.Report, 1)
+	go func() { ended <- j.run(ctx) }()
+	late := time.NewTimer(p.o.Timeout + max(min(grace, p.o.Timeout), time.Second))
+	defer late.Stop()
+	select {
+	case r = <-ended:
+	case <-late.C:
+		r.Fail(errStuck)
+	}
+	return r
 }

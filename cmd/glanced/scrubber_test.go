@@ -196,7 +196,7 @@ func TestStuckJob(t *testing.T) {
 	}
 	defer silent.Close()
 	d := &deployment{t: t, program: program, dir: t.TempDir()}
-	touch(t, d.path("glance.conf"), "[DEFAULT]\nlog_file = "+d.path("log")+"\n[database]\nconnection = mysql+pymysql://glance:x@"+silent.Addr().String()+"/glance\n[oslo_concurrency]\nlock_path = "+d.path("lock")+
+	touch(t, d.path("glance.conf"), "[DEFAULT]\nlog_file = "+d.path("log")+"\nimage_cache_dir = "+d.path("cache")+"\n[database]\nconnection = mysql+pymysql://glance:x@"+silent.Addr().String()+"/glance\n[oslo_concurrency]\nlock_path = "+d.path("lock")+
 		"\n[glance_store]\nfilesystem_store_datadir = "+d.path("images")+"\n")
 	const job = "scrubber"
 	began := time.Now()
@@ -230,6 +230,22 @@ func TestStuckJob(t *testing.T) {
 	if r := d.lastRun(job, 2); r.Result != "timeout" || r.End == nil || r.Failed == 0 {
 		t.Errorf("%s at the end of its time is recorded as %+v", job, r)
 	}
+
+	// Nor does one go on that hangs where nothing reaches it, as here while it
+	// connects for an image.
+	if err := os.MkdirAll(d.path("cache", "queue"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	touch(t, d.path("cache", "queue", "aaaaaaaa-0000-4000-8000-000000000001"), "")
+	began = time.Now()
+	out, err := d.command("cache-prefetcher", "--timeout", "1s").CombinedOutput()
+	if took := time.Since(began); err == nil || !strings.Contains(string(out), "it does not end though its time is over") || took > 7*time.Second {
+		t.Errorf("cache-prefetcher that hangs ends after %v: %v, %s", took, err, out)
+	}
+	if r := d.lastRun("cache-prefetcher", 1); r.Result != "timeout" || r.End == nil {
+		t.Errorf("cache-prefetcher that hangs is recorded as %+v", r)
+	}
+
 	text, err := os.ReadFile(d.path("log"))
 	if err != nil || strings.Count(string(text), "nothing done: another run is at work") != 1 {
 		t.Errorf("the log is %s, %v; want that another run is at work", text, err)

@@ -64,7 +64,7 @@ func (b *bench) cacheRows(ctx context.Context) error {
 	if err := b.cacheSiteRows(ctx, image, beside, ""); err != nil {
 		return err
 	}
-	if err := b.cacheSiteRows(ctx, image, apart, ", on another file system"); err != nil {
+	if err := b.cacheSiteRows(ctx, image, apart, ", on another disk"); err != nil {
 		return err
 	}
 	return b.ours.remove(ctx, image.id)
