@@ -309,11 +309,14 @@ systemd-run -q --unit=glance-api -p Type=notify -p PrivateDevices=yes /usr/local
 // mqURL is where glanced answers on the broker's node.
 const mqURL = "http://10.77.0.7:9292"
 
-// toSyslog has the service log to the node's own rsyslog, which files one
-// facility, and to a file that logrotate rotates as it is told to.
+// toSyslog has the service, and the registry, log to the node's own rsyslog,
+// which files one facility, and to a file that logrotate rotates as it is told
+// to.
 func toSyslog(b *bench) {
 	const file, rotated = "/var/log/glance-api.log", "/var/log/glance-api.log.1"
 	b.install("[DEFAULT]\nuse_syslog = true\nsyslog_log_facility = LOG_LOCAL3\nlog_file = " + file + "\n")
+	b.sh(`cd /srv/glance && sed '/^log_file/d' api.conf >registry.conf && systemctl stop glance-registry 2>/dev/null
+systemd-run -q --unit=glance-registry -p Type=notify -p PrivateDevices=yes /usr/local/bin/glanced registry --config-file /srv/glance/registry.conf`)
 	image := func(n int) string { return mqURL + "/v2/images/" + imageID(n) }
 	want := func(code int, method, url, body string) {
 		b.t.Helper()
@@ -323,6 +326,7 @@ func toSyslog(b *bench) {
 	}
 	const body = `{"id": "%s", "disk_format": "raw", "container_format": "bare"}`
 	want(201, "POST", mqURL+"/v2/images", fmt.Sprintf(body, imageID(1)))
+	want(200, "GET", strings.Replace(mqURL, "9292", "9191", 1)+"/images", "")
 	b.sh("mv /srv/glance/images /srv/glance/gone && touch /srv/glance/images")
 	if got, text, err := ask(b.t.Context(), owner, "PUT", image(1)+"/file", []byte("data")); got < 500 || err != nil {
 		b.t.Errorf("upload to a broken store = %d %s, %v", got, text, err)
@@ -331,6 +335,7 @@ func toSyslog(b *bench) {
 	for _, pattern := range []string{
 		`mq-node glance\.api\[\d+\]: INFO eventlet\.wsgi\.server ` + id + `10\.77\.0\.1 - - \[\S+ \S+\] "POST /v2/images HTTP/1\.1" 201 \d+ \d\.\d{6}$`,
 		`mq-node glance\.api\[\d+\]: INFO eventlet\.wsgi\.server ` + id + `10\.77\.0\.1 - - \[\S+ \S+\] "PUT /v2/images/\S+/file HTTP/1\.1" 500 \d+ \d\.\d{6}$`,
+		`mq-node glance\.registry\[\d+\]: INFO eventlet\.wsgi\.server ` + id + `10\.77\.0\.1 - - \[\S+ \S+\] "GET /images HTTP/1\.1" 200 \d+ \d\.\d{6}$`,
 		`mq-node glance\.api\[\d+\]: ERROR \S+ ` + id,
 	} {
 		b.logs("/var/log/local3.log", pattern)
