@@ -175,47 +175,73 @@ func option(t *testing.T, p *proposals.Proposal, file, section, key string) stri
 	return value
 }
 
-// Where the barclamp's templates and recipes went wrong.
+// Where the barclamp's templates and recipes went wrong, in the order in which its
+// history tells. Elsewhere are tried: that booleans are spelled one way (7,
+// templates.TestBooleansAreSpelledOneWay), that no file with a password is for
+// everybody (8, TestNoFileIsOpenToEverybody), that a Keystone that refuses ends an
+// apply and an endpoint follows the address (9, identity.TestFaults and the tests
+// with real servers), that what is turned off or deactivated goes (11,
+// TestTurnedOffElementsGo, TestExpandDestroy); and that the programs do what their
+// files say.
 func TestDefectsOfTheBarclamp(t *testing.T) {
 	p := swift()
 	g := p.Glance
 	g.UseSyslog = true
+	g.Registry.Verbose, g.Registry.Debug, g.API.Debug = false, true, false
+	g.PIDDirectory, g.WorkingDirectory = "/run/elsewhere", "/srv/work"
 	g.Database.IdleTimeout = 99 * time.Second
 	g.ScrubTime = 7 * time.Minute
 	g.Cache.MaxSize, g.Cache.ExtraToFree = 12345, 0.35
 	g.Cache.GracePeriod, g.Cache.StallTimeout = 11*time.Second, 22*time.Second
 	for _, test := range []struct {
+		item                     int
 		file, section, key, want string
 	}{
-		{"/etc/glance/glance-api.conf", "DEFAULT", "delayed_delete", "True"},
-		{"/etc/glance/glance-scrubber.conf", "DEFAULT", "delayed_delete", "True"},
-		{"/etc/glance/glance-scrubber.conf", "DEFAULT", "scrub_time", "420"},
-		{"/etc/glance/glance-scrubber.conf", "glance_store", "swift_store_config_file", "/etc/glance/glance-swift.conf"},
-		{"/etc/glance/glance-registry.conf", "DEFAULT", "use_syslog", "True"},
-		{"/etc/glance/glance-registry.conf", "database", "connection_recycle_time", "99"},
-		{"/etc/glance/glance-api.conf", "DEFAULT", "pid_file", "/var/run/glance/glance-api.pid"},
-		{"/etc/glance/glance-api.conf", "oslo_concurrency", "lock_path", "/var/lib/glance/lock"},
-		{"/etc/glance/glance-pruner.conf", "DEFAULT", "image_cache_max_size", "12345"},
-		{"/etc/glance/glance-pruner.conf", "DEFAULT", "image_cache_percent_extra_to_free", "0.35"},
-		{"/etc/glance/glance-reaper.conf", "DEFAULT", "image_cache_stall_time", "22"},
-		{"/etc/glance/glance-reaper.conf", "DEFAULT", "image_cache_invalid_entry_grace_period", "11"},
-		{"/etc/glance/glance-cache.conf", "DEFAULT", "image_cache_stall_time", "22"},
+		{1, "glance-api", "DEFAULT", "delayed_delete", "True"},
+		{1, "glance-scrubber", "DEFAULT", "delayed_delete", "True"},
+		{1, "glance-scrubber", "DEFAULT", "scrub_time", "420"},
+		{1, "glance-scrubber", "glance_store", "swift_store_config_file", "/etc/glance/glance-swift.conf"},
+		{2, "glance-api", "DEFAULT", "use_syslog", "True"},
+		{2, "glance-registry", "DEFAULT", "use_syslog", "True"},
+		{2, "glance-registry", "DEFAULT", "verbose", "False"},
+		{2, "glance-registry", "DEFAULT", "debug", "True"},
+		{2, "glance-api", "DEFAULT", "debug", "False"},
+		{2, "glance-api", "database", "connection_recycle_time", "99"},
+		{2, "glance-registry", "database", "connection_recycle_time", "99"},
+		{3, "glance-api", "DEFAULT", "pid_file", "/run/elsewhere/glance-api.pid"},
+		{3, "glance-registry", "DEFAULT", "pid_file", "/run/elsewhere/glance-registry.pid"},
+		{3, "glance-api", "oslo_concurrency", "lock_path", "/srv/work/lock"},
+		{3, "glance-registry", "oslo_concurrency", "lock_path", "/srv/work/lock"},
+		{3, "glance-scrubber", "oslo_concurrency", "lock_path", "/srv/work/lock"},
+		{3, "glance-pruner", "oslo_concurrency", "lock_path", "/srv/work/lock"},
+		{4, "glance-pruner", "DEFAULT", "image_cache_max_size", "12345"},
+		{4, "glance-pruner", "DEFAULT", "image_cache_percent_extra_to_free", "0.35"},
+		{4, "glance-reaper", "DEFAULT", "image_cache_stall_time", "22"},
+		{4, "glance-reaper", "DEFAULT", "image_cache_invalid_entry_grace_period", "11"},
+		{5, "glance-cache", "DEFAULT", "image_cache_stall_time", "22"},
+		{5, "glance-cache", "DEFAULT", "scrub_time", "(unset)"},
 	} {
-		if got := option(t, p, test.file, test.section, test.key); got != test.want {
-			t.Errorf("%s: [%s] %s = %s; want %s", test.file, test.section, test.key, got, test.want)
+		if got := option(t, p, "/etc/glance/"+test.file+".conf", test.section, test.key); got != test.want {
+			t.Errorf("item %d: %s: [%s] %s = %s; want %s", test.item, test.file, test.section, test.key, got, test.want)
 		}
 	}
 
 	p.Glance.Keystone = nil
 	if got := option(t, p, "/etc/glance/glance-api.conf", "paste_deploy", "flavor"); got != "cachemanagement" {
-		t.Errorf("flavor of a cache without Keystone = %s; want cachemanagement", got)
+		t.Errorf("item 6: flavor of a cache without Keystone = %s; want cachemanagement", got)
 	}
-	if keys := config(t, p, "/etc/glance/glance-api.conf").Keys("keystone_authtoken"); keys != nil {
-		t.Errorf("without Keystone glance-api.conf has [keystone_authtoken] %v", keys)
+	for _, name := range []string{"glance-api", "glance-registry"} {
+		if keys := config(t, p, "/etc/glance/"+name+".conf").Keys("keystone_authtoken"); keys != nil {
+			t.Errorf("item 12: without Keystone %s.conf has [keystone_authtoken] %v", name, keys)
+		}
+	}
+	synced := slices.IndexFunc(resources[machine.Command](t, p), func(c machine.Command) bool { return strings.Contains(strings.Join(c.Run, " "), "db sync") })
+	if synced < 0 {
+		t.Error("item 10: nothing makes the tables")
 	}
 	p.Glance.Database.Instance = "other"
 	if _, err := Expand(p, options()); err == nil || !strings.Contains(err.Error(), `no mysql "other"`) {
-		t.Errorf("Expand with an instance that nobody defines: error %v; want one that names it", err)
+		t.Errorf("item 13: Expand with an instance that nobody defines: error %v; want one that names it", err)
 	}
 }
 
