@@ -205,6 +205,12 @@ func (a *API) upload(r *http.Request, im *glance.Image, m *meta) error {
 		return nil
 	case errors.Is(err, glance.ErrGone) && refused && a.gone(r, im):
 		return v1wire.Refused(http.StatusPreconditionFailed, "%s", refusal.Message)
+	case errors.Is(err, glance.ErrGone), errors.Is(err, glance.ErrTooLarge):
+		// Refused before anything was stored, it would wait for data that nobody
+		// sends again.
+		if kill := a.images.Kill(ctx, im.ID); kill != nil && !errors.Is(kill, glance.ErrConflict) && !errors.Is(kill, glance.ErrNotFound) {
+			return kill
+		}
 	case errors.Is(err, glance.ErrConflict):
 		return v1wire.Detailed(http.StatusConflict, "Cannot upload to an unqueued image")
 	case faultOf(err).Code == http.StatusInternalServerError:
