@@ -102,6 +102,9 @@ use_keystone_limits = True
 	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH"} {
 		d.want(404, "", method, "/v2/info/usage", "", alice...)
 	}
+	const third = "0f6f4c0e-1111-4000-8000-00000000000c"
+	d.want(413, "image_size_total is over limit of 1 due to current usage 2 and delta 0", "POST", "/v1/images", "x", described(third)...)
+	d.v1status(third, "killed")
 	keystone.Close() // tokens are remembered, limits are not
 	d.want(500, "The server has either erred", "POST", "/v2/images", `{}`, alice...)
 	if strings.Contains(d.log.String(), "pa$word") {
