@@ -41,6 +41,7 @@ const (
 //	$over              a certificate that is valid no more
 //	$signature_over    a signature for it, of the type ECC_SECP384R1 and SHA-384
 //	$phrase            a secret that is a passphrase
+//	$in_text, $in_der  certificate 0, kept as text and in DER
 //	$missing           the ID of no secret
 func (s *Site) startKeys(ctx context.Context) (map[string]string, error) {
 	if err := s.startBarbican(ctx); err != nil {
@@ -63,15 +64,15 @@ func (s *Site) startKeys(ctx context.Context) (map[string]string, error) {
 		return nil, fmt.Errorf("%s: %w", samplesFile, err)
 	}
 	vars := map[string]string{"signed": signedData, "missing": "00000000-0000-4000-8000-000000000000"}
-	keep := func(name, who, kind string, payload []byte) error {
-		id, err := s.store(ctx, who, kind, payload)
+	keep := func(name string, secret map[string]string) error {
+		id, err := s.store(ctx, "member", secret)
 		vars[name] = id
 		return err
 	}
 	for i, sample := range samples {
 		n := strconv.Itoa(i)
 		vars["type"+n], vars["hash"+n], vars["signature"+n] = sample.KeyType, sample.HashMethod, sample.Signature
-		if err := keep("certificate"+n, "member", "certificate", inPEM(sample.Certificate)); err != nil {
+		if err := keep("certificate"+n, encoded("certificate", inPEM(sample.Certificate))); err != nil {
 			return nil, err
 		}
 	}
@@ -80,11 +81,15 @@ func (s *Site) startKeys(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	vars["signature_over"] = signature
-	if err := keep("over", "member", "certificate", inPEM(over)); err != nil {
-		return nil, err
-	}
-	if err := keep("phrase", "member", "passphrase", []byte("open")); err != nil {
-		return nil, err
+	for name, secret := range map[string]map[string]string{
+		"over":    encoded("certificate", inPEM(over)),
+		"phrase":  encoded("passphrase", []byte("open")),
+		"in_der":  encoded("certificate", samples[0].Certificate),
+		"in_text": {"secret_type": "certificate", "payload": string(inPEM(samples[0].Certificate)), "payload_content_type": "text/plain"},
+	} {
+		if err := keep(name, secret); err != nil {
+			return nil, err
+		}
 	}
 	return vars, nil
 }
@@ -136,21 +141,25 @@ func (s *Site) startBarbican(ctx context.Context) error {
 	}
 }
 
-// store has the Barbican keep a secret of a persona, in the way that is
-// documented for certificates of images, and returns its ID.
-func (s *Site) store(ctx context.Context, who, kind string, payload []byte) (string, error) {
-	answer, err := s.askBarbican(ctx, http.MethodPost, "/v1/secrets", s.identity.tokens[who], map[string]string{
+// encoded is a secret as it is documented for certificates of images.
+func encoded(kind string, payload []byte) map[string]string {
+	return map[string]string{
 		"secret_type": kind, "payload": base64.StdEncoding.EncodeToString(payload),
 		"payload_content_type": "application/octet-stream", "payload_content_encoding": "base64",
-	})
+	}
+}
+
+// store has the Barbican keep a secret of a persona, and returns its ID.
+func (s *Site) store(ctx context.Context, who string, secret map[string]string) (string, error) {
+	answer, err := s.askBarbican(ctx, http.MethodPost, "/v1/secrets", s.identity.tokens[who], secret)
 	if err != nil {
-		return "", fmt.Errorf("keep a %s of %s: %w", kind, who, err)
+		return "", fmt.Errorf("keep a %s of %s: %w", secret["secret_type"], who, err)
 	}
 	var made struct {
 		Ref string `json:"secret_ref"`
 	}
 	if err := json.Unmarshal(answer, &made); err != nil || !strings.HasPrefix(made.Ref, lab.BarbicanURL) {
-		return "", fmt.Errorf("keep a %s of %s: %q, %w", kind, who, answer, err)
+		return "", fmt.Errorf("keep a %s of %s: %q, %w", secret["secret_type"], who, answer, err)
 	}
 	return path.Base(made.Ref), nil
 }
