@@ -43,7 +43,12 @@ machines() { # NAME ARGUMENTS...
 }
 
 # Every lane goes on after a part that failed.
-longest() { machines rollout -run '^TestMainJob$' ./e2e; }
+programs() {
+	local code=0
+	machines rollout -run '^TestMainJob$' ./e2e || code=1
+	machines end-to-end -skip '^TestMainJob$' ./e2e || code=1
+	return $code
+}
 servers() {
 	local code=0
 	machines servers ./e2e/servers || code=1
@@ -55,7 +60,6 @@ others() {
 	machines everything ./e2e/everything || code=1
 	machines rest -p 1 $(go list ./e2e/... |
 		grep -v -e '/e2e$' -e /e2e/lab$ -e /e2e/servers$ -e /e2e/conformance$ -e /e2e/everything$) || code=1
-	machines end-to-end -skip '^TestMainJob$' ./e2e || code=1
 	machines lab ./e2e/lab || code=1
 	return $code
 }
@@ -122,7 +126,7 @@ failed=0
 if [ $lab = yes ]; then
 	part images go run ./e2e/cmd/lab images || failed=1
 	if [ $failed = 0 ]; then
-		for lane in longest servers others; do
+		for lane in programs servers others; do
 			$lane &
 			lanes+=($!)
 		done
