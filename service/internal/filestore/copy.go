@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"os"
@@ -199,15 +198,6 @@ func (r *reader) Link(name string) error {
 		return errors.Join(errors.New("the file is another one by now"), err, os.Remove(name))
 	}
 	return nil
-}
-
-// Again opens the file once more, from its beginning, even after Close.
-func (r *reader) Again() (io.ReadCloser, error) {
-	f, err := openFile(r.file.Name())
-	if err != nil {
-		return nil, fmt.Errorf("read image data: %w", kind(err))
-	}
-	return &reader{file: f, left: -1}, nil
 }
 
 // Close implements io.Closer.

@@ -87,3 +87,43 @@ func TestLink(t *testing.T) {
 		t.Errorf("Again of a file that is gone: %v; want %v", err, glance.ErrNotFound)
 	}
 }
+
+// What the system does not have in memory is not read again.
+func TestAgain(t *testing.T) {
+	const size = 2<<20 + 5
+	for name, test := range map[string]struct {
+		make func(f *os.File) error
+		want int // bytes; negative if it is not to be read
+	}{
+		"written":    {func(f *os.File) error { _, err := f.Write(make([]byte, size)); return err }, size},
+		"empty":      {func(*os.File) error { return nil }, 0},
+		"never read": {func(f *os.File) error { return f.Truncate(size) }, -1},
+		"partly read": {func(f *os.File) error {
+			_, err := f.Write(make([]byte, 64<<10))
+			return errors.Join(err, f.Truncate(size))
+		}, -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := os.Create(filepath.Join(t.TempDir(), "image"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(test.make(f), f.Close()); err != nil {
+				t.Fatal(err)
+			}
+			again, err := (&reader{file: f}).Again()
+			if err != nil || (again == nil) != (test.want < 0) {
+				t.Fatalf("Again = %v, %v; want that it is read: %t", again, err, test.want >= 0)
+			}
+			if again == nil {
+				return
+			}
+			if data, err := io.ReadAll(again); len(data) != test.want || err != nil {
+				t.Errorf("read again it has %d bytes, %v; want %d", len(data), err, test.want)
+			}
+			if err := again.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -28,6 +28,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"glancectl/service/glance"
@@ -59,7 +60,7 @@ type Cache struct {
 	pruneBatch int
 	patience   time.Duration
 	settle     time.Duration
-	memory     int64
+	largest    atomic.Int64 // image that the system is taken to keep in memory for a while
 
 	beginning sync.Mutex         // held by a fill until its file is there for others to see
 	underway  sync.WaitGroup     // of fills
@@ -77,7 +78,9 @@ func Open(dir string, o Options) (*Cache, error) {
 	o.StallTime = cmp.Or(o.StallTime, 24*time.Hour)
 	o.InvalidGrace = cmp.Or(o.InvalidGrace, time.Hour)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	return &Cache{dir: dir, o: o, pruneBatch: pruneBatch, patience: patience, settle: settle, memory: memory(), verifying: make(map[glance.ID]bool)}, nil
+	c := &Cache{dir: dir, o: o, pruneBatch: pruneBatch, patience: patience, settle: settle, verifying: make(map[glance.ID]bool)}
+	c.largest.Store(memory() / memoryShare)
+	return c, nil
 }
 
 // Wait returns when no fill is under way any more, or with the error of ctx.

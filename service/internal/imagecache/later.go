@@ -8,7 +8,8 @@ import (
 )
 
 // A reopener is data that a store has as a file, which can be read once more
-// from its beginning, also after it was closed.
+// from its beginning, also after it was closed. Again returns nil if the system
+// has not kept it in memory, because nothing is read from a store a second time.
 type reopener interface {
 	Again() (io.ReadCloser, error)
 }
@@ -44,11 +45,28 @@ func (c *Cache) copyLater(ctx context.Context, src io.ReadCloser, e identity, ag
 		if whole {
 			c.copying.Lock()
 			defer c.copying.Unlock()
-			if err := w.copyFrom(context.Background(), again.Again); err != nil {
-				c.o.Log.Warn("cannot read an image again to cache it", slog.String("image", string(e.id)), slog.Any("error", err))
-			}
+			c.copyKept(w, again)
 		}
 		w.end()
 		<-w.result
 	}}
+}
+
+// copyKept copies what the system has kept of a download. If that is not all of
+// it, nothing is cached, and the next image that is as large is copied
+// while it is downloaded.
+func (c *Cache) copyKept(w *fill, again reopener) {
+	src, err := again.Again()
+	switch {
+	case err != nil:
+		c.o.Log.Warn("cannot read an image again to cache it", slog.String("image", string(w.e.id)), slog.Any("error", err))
+		return
+	case src == nil:
+		c.largest.Store(min(c.largest.Load(), w.e.size-1))
+		c.o.Log.Debug("an image is not cached: the system has not kept it in memory", slog.String("image", string(w.e.id)))
+		return
+	}
+	if err := w.copyFrom(context.Background(), func() (io.ReadCloser, error) { return src, nil }); err != nil {
+		c.o.Log.Warn("cannot read an image again to cache it", slog.String("image", string(w.e.id)), slog.Any("error", err))
+	}
 }

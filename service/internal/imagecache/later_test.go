@@ -133,15 +133,15 @@ func TestCopyLaterIsGivenUp(t *testing.T) {
 // What the system has forgotten again by then is copied while it is read.
 func TestCopyOfLargeImages(t *testing.T) {
 	c, _ := newCache(t, Options{})
-	if c.memory < 64<<20 {
-		t.Errorf("the machine has %d bytes of memory", c.memory)
+	if n := c.largest.Load(); n < 16<<20 {
+		t.Errorf("images of %d bytes are taken for large", n)
 	}
 	im := newImage(1, 1000)
 	for _, test := range []struct {
-		memory int64
-		again  int
-	}{{4 * 1000, 1}, {4*1000 - 1, 0}} {
-		c.memory = test.memory
+		largest int64
+		again   int
+	}{{1000, 1}, {999, 0}} {
+		c.largest.Store(test.largest)
 		fetch, again := fromRemote(t, keep(t, c, im.data), errors.New("not to be read again"))
 		if test.again > 0 {
 			fetch, again = fromRemote(t, keep(t, c, im.data), nil)
@@ -152,8 +152,42 @@ func TestCopyOfLargeImages(t *testing.T) {
 		check(t, errors.Join(err, r.Close()))
 		wait(t, c)
 		if *again != test.again || !c.Has(im.Image) {
-			t.Errorf("with %d bytes of memory it was read again %d times, is cached: %t; want %d times", test.memory, *again, c.Has(im.Image), test.again)
+			t.Errorf("if up to %d bytes are kept it was read again %d times, is cached: %t; want %d times", test.largest, *again, c.Has(im.Image), test.again)
 		}
 		check(t, c.Drop(t.Context(), im.ID))
+	}
+}
+
+// What the system has not kept is not cached, and no image as large is left for
+// later again.
+func TestCopyOfWhatIsNotKept(t *testing.T) {
+	c, log := newCache(t, Options{})
+	for n, test := range []struct {
+		size   int
+		asked  int // whether it is in memory
+		cached bool
+	}{{1000, 1, false}, {1000, 0, true}, {2000, 0, true}, {999, 1, false}} {
+		im := newImage(n+1, test.size)
+		name := keep(t, c, im.data)
+		asked := 0
+		r, err := c.Open(t.Context(), im.Image, 0, -1, func(_, _ int64) (io.ReadCloser, error) {
+			f, err := os.Open(name)
+			check(t, err)
+			return remote{stored{f, syscall.EXDEV}, func() (io.ReadCloser, error) {
+				asked++
+				return nil, nil
+			}}, nil
+		})
+		check(t, err)
+		_, err = io.Copy(io.Discard, struct{ io.Reader }{r})
+		check(t, errors.Join(err, r.Close()))
+		wait(t, c)
+		if asked != test.asked || c.Has(im.Image) != test.cached {
+			t.Errorf("image %d: asked for %d times, cached: %t; want %d, %t", n+1, asked, c.Has(im.Image), test.asked, test.cached)
+		}
+	}
+	checkFiles(t, c, incompleteDir)
+	if strings.Contains(log.String(), "WARN") {
+		t.Errorf("log: %s", log)
 	}
 }

@@ -53,7 +53,7 @@ func (c *Cache) link(ctx context.Context, src io.ReadCloser, e identity) io.Read
 	if !errors.Is(err, syscall.EXDEV) {
 		c.o.Log.DebugContext(ctx, "image data is copied to the cache", slog.String("image", string(e.id)), slog.Any("error", err))
 	}
-	if again, ok := src.(reopener); ok && e.size <= c.memory/memoryShare {
+	if again, ok := src.(reopener); ok && e.size <= c.largest.Load() {
 		return c.copyLater(ctx, src, e, again)
 	}
 	c.unclaim(e.id)
