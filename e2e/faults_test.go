@@ -16,12 +16,6 @@ import (
 	"glancectl/e2e/rig"
 )
 
-// shell runs a script on this machine and returns all it prints.
-func shell(ctx context.Context, script string) string {
-	out, _ := exec.CommandContext(ctx, "sh", "-c", script).CombinedOutput() // its output is what is wanted
-	return string(out)
-}
-
 // faults break things one at a time. Each gives a clear message and its exit
 // code, and the apply after it ends at "no changes".
 func faults(t *testing.T, s *site, d draft) {
