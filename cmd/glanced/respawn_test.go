@@ -197,6 +197,7 @@ func TestControlRespawn(t *testing.T) {
 	}
 	ends := func(keeper *exec.Cmd, want string) {
 		t.Helper()
+		defer time.AfterFunc(time.Minute, func() { _ = keeper.Process.Kill() }).Stop() // or it looks after it for ever
 		if err := keeper.Wait(); err != nil || !strings.HasSuffix(said(), want) {
 			t.Errorf("glance-control --respawn ends with %v and has said\n%s\nwant %q at its end", err, said(), want)
 		}
