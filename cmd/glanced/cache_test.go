@@ -25,6 +25,7 @@ import (
 // the names of both drivers, while the pruner and the reaper work on it and one
 // of the two is killed again and again.
 func TestSharedCache(t *testing.T) {
+	t.Parallel()
 	program := build(t)
 	t.Run("beside the images", func(t *testing.T) {
 		t.Parallel()
