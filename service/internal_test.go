@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -212,4 +213,32 @@ func TestGiveBack(t *testing.T) {
 			t.Errorf("memory is given back %d times; want 2", freed)
 		}
 	})
+}
+
+// There is one processor more than before as long as anybody hashes much, unless
+// the number was set from outside.
+func TestProcessors(t *testing.T) {
+	t.Setenv("GOMAXPROCS", "")
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	runtime.SetDefaultGOMAXPROCS()
+	there := runtime.GOMAXPROCS(0)
+	now := func(want int, when string) {
+		t.Helper()
+		if n := runtime.GOMAXPROCS(0); n != want {
+			t.Errorf("%d processors %s; want %d", n, when, want)
+		}
+	}
+	p := new(processors)
+	first, second := p.begin(), p.begin()
+	now(there+1, "while two hash")
+	first()
+	now(there+1, "while one hashes")
+	second()
+	now(there, "afterwards")
+	t.Setenv("GOMAXPROCS", "5")
+	end := p.begin()
+	now(there, "that were set")
+	end()
+	now(there, "that were set, afterwards")
 }

@@ -206,6 +206,7 @@ func (p *process) images(catalog glance.Catalog, cache glance.DataCache, rules *
 		DelayedDelete:    p.Images.DelayedDelete,
 		Cache:            cache,
 		Notify:           p.told.ofImages(p.log),
+		Hashing:          new(processors).begin,
 		Log:              p.log,
 	}
 	if p.area != nil {

@@ -76,10 +76,14 @@ type block struct {
 	users atomic.Int32
 }
 
+// long is after how many bytes data is known to be much.
+const long = 64 << 20
+
 // A stock is the blocks of all transfers. The zero value is ready to use.
 type stock struct {
-	pool sync.Pool    // of *block
-	lent atomic.Int32 // spares
+	pool sync.Pool           // of *block
+	lent atomic.Int32        // spares
+	much func() (end func()) // Options.Hashing
 }
 
 func (s *stock) get() *block {
@@ -117,6 +121,8 @@ type digester struct {
 	mu       sync.Mutex
 	finished bool
 	lent     int32         // spares
+	sent     int64         // bytes that the digests were given
+	end      func()        // of stock.much; nil as long as the data is not long
 	current  *block        // partly filled by Read
 	queues   []chan *block // room for all blocks
 }
@@ -155,6 +161,10 @@ func (d *digester) release(b *block) {
 // caller holds the lock.
 func (d *digester) send(b *block, users int32) {
 	b.users.Store(users + int32(len(d.queues)))
+	d.sent += int64(b.n)
+	if d.end == nil && d.sent >= long && d.stock.much != nil {
+		d.end = d.stock.much()
+	}
 	for _, q := range d.queues {
 		q <- b
 	}
@@ -285,6 +295,9 @@ func (d *digester) finish() (checksum, sum string) {
 	}
 	d.mu.Unlock()
 	d.wg.Wait()
+	if d.end != nil {
+		d.end()
+	}
 	d.recycle()
 	first, second := d.sums()
 	return hex.EncodeToString(first), hex.EncodeToString(second)

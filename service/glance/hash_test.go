@@ -185,3 +185,41 @@ func drainAll(waiting <-chan bool, result <-chan error) error {
 		}
 	}
 }
+
+// Data of which much comes is told of once, and that it has ended, also when it
+// ends badly.
+func TestDigesterTellsOfMuch(t *testing.T) {
+	broken := errors.New("broken")
+	for name, test := range map[string]struct {
+		size  int64
+		after error
+		want  string
+	}{
+		"little": {long - 1, io.EOF, ""},
+		"much":   {2 * long, io.EOF, "begin end "},
+		"broken": {long + 1, broken, "begin end "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var told string
+			all := stock{much: func() func() {
+				told += "begin "
+				return func() { told += "end " }
+			}}
+			for _, way := range []func(io.Reader) io.Reader{
+				func(r io.Reader) io.Reader { return r },
+				func(r io.Reader) io.Reader { return onlyReader{r} },
+			} {
+				nothing := tally{[]io.Writer{io.Discard}, func() ([]byte, []byte) { return nil, nil }}
+				d := newDigester(io.MultiReader(io.LimitReader(readerFunc(func(p []byte) (int, error) { return len(p), nil }), test.size), iotest.ErrReader(test.after)), nothing, &all)
+				n, err := io.Copy(onlyWriter{io.Discard}, way(d))
+				d.finish()
+				if n != test.size || err != nil && err != test.after {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+			}
+			if want := test.want + test.want; told != want {
+				t.Errorf("it was told %q; want %q", told, want)
+			}
+		})
+	}
+}

@@ -65,6 +65,11 @@ type Options struct {
 	Import    ImportOptions   // how data comes from elsewhere; the zero value: not at all
 	Locations LocationOptions // what callers do with locations
 
+	// Hashing is called when data of which much has come already is being
+	// hashed, and what it returns when that has ended. Nil means that it makes
+	// no difference.
+	Hashing func() (end func())
+
 	// Log is told of clean-up that went wrong after the caller had its answer,
 	// and of data that is tolerated; nil means nobody is.
 	Log *slog.Logger
@@ -132,6 +137,7 @@ func New(catalog Catalog, stores []Backend, o Options) (*Images, error) {
 	s := &Images{
 		catalog: catalog, stores: backends, o: o, newTally: newTallies(o.HashAlgo), imports: imports, quotas: quotas{UsageCatalog: usage},
 	}
+	s.blocks.much = o.Hashing
 	if bare, ok := catalog.(BareCatalog); ok && !o.Locations.Shown && !backends.named {
 		s.bare = bare
 	}
