@@ -24,18 +24,21 @@ type question struct {
 	paths []string
 	goal  float64  // so many times the peer's rate
 	peers []string // what the peer is asked instead; nil for the same
+	times int      // how many times the rounds are taken
 }
 
 func questions() []question {
-	show := question{work: "show one image", goal: 30}
+	// The peer answers nearly twice as much in one round as in another: as its
+	// workers happen to share the connections.
+	show := question{work: "show one image", goal: 30, times: 3}
 	for _, id := range someImages() {
 		show.paths = append(show.paths, "/v2/images/"+id)
 	}
 	return []question{
-		{"list 25 of 1,000 images", []string{"/v2/images"}, 20, nil},
-		{"list by a property, sorted by name", []string{firstPage + "&sort_key=name&sort_dir=asc"}, 30, nil},
+		{"list 25 of 1,000 images", []string{"/v2/images"}, 20, nil, 1},
+		{"list by a property, sorted by name", []string{firstPage + "&sort_key=name&sort_dir=asc"}, 30, nil, 1},
 		show,
-		{"v1 list, beside the other's v2 list", []string{"/v1/images?limit=25"}, 30, []string{"/v2/images"}},
+		{"v1 list, beside the other's v2 list", []string{"/v1/images?limit=25"}, 30, []string{"/v2/images"}, 1},
 	}
 }
 
@@ -54,7 +57,7 @@ func (b *bench) metadata(ctx context.Context) error {
 
 func (b *bench) question(ctx context.Context, q question) error {
 	var ours, theirs, ratios []float64
-	for range b.rounds {
+	for range b.rounds * q.times {
 		mine, err := b.load(ctx, b.ours, q.paths, 2*time.Second)
 		if err != nil {
 			return err
