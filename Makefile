@@ -75,7 +75,7 @@ conformance: build-host ## glanced beside the original Glance, the same requests
 bench: build ## the table of benchmarks: 20 nodes, start time, memory (root, Debian)
 	GLANCECTL_E2E=1 $(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./e2e
 
-bench-service: build-host ## the image service beside the original Glance and nginx: a table, seven minutes (root, Debian)
+bench-service: build-host ## the image service beside the original Glance and nginx: a table, eight minutes (root, Debian)
 	@./e2e/packages.sh
 	@$(GO) run ./e2e/cmd/benchservice
 
