@@ -11,8 +11,8 @@ import (
 )
 
 // Again opens the file once more, from its beginning, even after Close. It
-// returns nil if the system does not have all of it in memory any more: to read
-// it would take the disk, or the network, a second time.
+// returns nil if the system does not have nearly all of it in memory any more: to
+// read it would take the disk, or the network, a second time.
 func (r *reader) Again() (io.ReadCloser, error) {
 	f, err := openFile(r.file.Name())
 	if err != nil {
@@ -20,8 +20,8 @@ func (r *reader) Again() (io.ReadCloser, error) {
 	}
 	info, err := f.Stat()
 	if err == nil {
-		var all bool
-		if all, err = resident(f, info.Size()); all {
+		var missing int64
+		if missing, err = absent(f, info.Size()); err == nil && missing <= info.Size()/bearable {
 			return &reader{file: f, left: -1}, nil
 		}
 	}
@@ -32,31 +32,36 @@ func (r *reader) Again() (io.ReadCloser, error) {
 	return nil, nil
 }
 
-// window is how much of a file is looked at at once.
-const window = 256 << 20
+const (
+	// bearable is the part of a file that may be read a second time. Systems that
+	// look for memory to give back take a page here and there.
+	bearable = 16
+	// window is how much of a file is looked at at once.
+	window = 256 << 20
+)
 
-// resident reports whether the system has the first size bytes of a file in
-// memory.
-func resident(f *os.File, size int64) (bool, error) {
+// absent returns how many of the first size bytes of a file the system does not
+// have in memory, in whole pages.
+func absent(f *os.File, size int64) (missing int64, err error) {
 	page := int64(os.Getpagesize())
 	for at := int64(0); at < size; at += window {
 		b, err := unix.Mmap(int(f.Fd()), at, int(min(window, size-at)), unix.PROT_READ, unix.MAP_SHARED)
 		if err != nil {
-			return false, os.NewSyscallError("mmap", err)
+			return 0, os.NewSyscallError("mmap", err)
 		}
 		pages := make([]byte, (int64(len(b))+page-1)/page)
 		_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(unsafe.Pointer(&pages[0])))
 		if err := unix.Munmap(b); err != nil {
-			return false, os.NewSyscallError("munmap", err)
+			return 0, os.NewSyscallError("munmap", err)
 		}
 		if errno != 0 {
-			return false, os.NewSyscallError("mincore", syscall.Errno(errno))
+			return 0, os.NewSyscallError("mincore", syscall.Errno(errno))
 		}
 		for _, p := range pages {
 			if p&1 == 0 {
-				return false, nil
+				missing += page
 			}
 		}
 	}
-	return true, nil
+	return missing, nil
 }

@@ -98,6 +98,10 @@ func TestAgain(t *testing.T) {
 		"written":    {func(f *os.File) error { _, err := f.Write(make([]byte, size)); return err }, size},
 		"empty":      {func(*os.File) error { return nil }, 0},
 		"never read": {func(f *os.File) error { return f.Truncate(size) }, -1},
+		"nearly read": {func(f *os.File) error {
+			_, err := f.Write(make([]byte, size-64<<10))
+			return errors.Join(err, f.Truncate(size))
+		}, size},
 		"partly read": {func(f *os.File) error {
 			_, err := f.Write(make([]byte, 64<<10))
 			return errors.Join(err, f.Truncate(size))

@@ -9,7 +9,8 @@ import (
 
 // A reopener is data that a store has as a file, which can be read once more
 // from its beginning, also after it was closed. Again returns nil if the system
-// has not kept it in memory, because nothing is read from a store a second time.
+// has not kept nearly all of it in memory: it is not to be read from the store a
+// second time.
 type reopener interface {
 	Again() (io.ReadCloser, error)
 }
