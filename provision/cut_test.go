@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"glancectl/provision"
 	"glancectl/provision/hosttest"
@@ -35,6 +36,7 @@ func TestCutAnywhere(t *testing.T) {
 			s.cut = func(string) int { return n }
 			_, err := s.apply(stages(v)...)
 			s.cut = nil
+			s.settles("a")
 			if err == nil {
 				if n < 5 {
 					t.Fatalf("nothing was cut after %d steps", n)
@@ -45,6 +47,7 @@ func TestCutAnywhere(t *testing.T) {
 				s.cut = func(string) int { return n }
 				_, _ = s.apply(stages(v + "x")...) // whether it was cut or came to its end
 				s.cut = nil
+				s.settles("a")
 			}
 			p := s.plan(stages(v)...)
 			for _, c := range p.Stages[0].Targets[0].Changes {
@@ -66,6 +69,25 @@ func TestCutAnywhere(t *testing.T) {
 		if s.exists("a", "d") || s.exists("a", "link") || s.exists("a", "var/lib/glancectl") {
 			t.Errorf("cut after %d steps: the removal left something", n)
 		}
+	}
+}
+
+// settles waits until what was cut off has noticed that: it goes on until it
+// has something to say.
+func (s *site) settles(node string) {
+	last, same := "", 0
+	for same < 5 {
+		now := ""
+		_ = filepath.WalkDir(s.path(node, ""), func(name string, d os.DirEntry, err error) error {
+			if info, serr := os.Lstat(name); err == nil && serr == nil {
+				now += fmt.Sprintln(name, info.Size(), info.ModTime())
+			}
+			return nil
+		})
+		if same++; now != last {
+			last, same = now, 0
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
